@@ -1,0 +1,75 @@
+# Headrace. `make demo` runs the flights pipeline on real Kafka; `make test` passes all tests.
+# Both set up everything they need in .venv and in the cache folder of the embedded stack.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.headrace-installed
+export PYTHONHASHSEED ?= 0
+
+.PHONY: help setup demo test test-unit test-simulation test-integration check coverage format lint types contracts bench simulate faults clean
+
+help: ## Show these targets.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
+
+$(STAMP): requirements.txt pyproject.toml
+	@echo "Setting up .venv (a minute or two, once) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: $(STAMP) ## Make .venv with pinned dependencies.
+
+demo: $(STAMP) ## Run a week of flights through the whole system, live.
+	@$(BIN)/headrace demo $(ARGS)
+
+test: $(STAMP) ## Pass all tests, those on real Kafka, Valkey and PostgreSQL among them.
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-unit: $(STAMP) ## The pure tests alone: under a minute.
+	@$(BIN)/python -m pytest -m "not integration and not simulation and not slow" $(ARGS)
+
+test-simulation: $(STAMP) ## 300 seeded worlds of the protocol, and all kept ones.
+	@$(BIN)/python -m pytest tests/simulation $(ARGS)
+
+test-integration: $(STAMP) ## The tests on real services.
+	@$(BIN)/python -m pytest -m integration $(ARGS)
+
+check: lint types contracts coverage ## Linters, types, import contracts, the core's coverage.
+
+PURE := schemas/*,streams/*.py,streams/features/*,streams/protocol/*,streams/stages/*
+CORE_TESTS := tests/unit/declare tests/unit/doors tests/unit/metrics tests/unit/protocol \
+	tests/unit/replay tests/unit/schemas tests/unit/stages
+coverage: $(STAMP) ## All lines and branches of the pure core are tried by its own tests.
+	@$(BIN)/python -m pytest -q -p no:randomly -m "not slow" headrace $(CORE_TESTS) \
+		--cov --cov-branch --cov-report=
+	@$(BIN)/coverage report --include="$(PURE)" --skip-covered --show-missing --fail-under=100
+
+lint: $(STAMP)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+format: $(STAMP) ## Format the code.
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+types: $(STAMP)
+	@$(BIN)/mypy
+
+contracts: $(STAMP)
+	@$(BIN)/lint-imports
+
+bench: $(STAMP) ## The whole loop beside the in-process limit, in one run.
+	@$(BIN)/python -m bench $(ARGS)
+
+WORLDS ?= 1000
+simulate: $(STAMP) ## Many worlds: make simulate WORLDS=10000.
+	@$(BIN)/python -m tests.simulation $(WORLDS)
+
+FAULTS ?= 50
+faults: $(STAMP) ## Many faults on real services: make faults FAULTS=500.
+	@$(BIN)/python -m tests.faults --faults $(FAULTS) $(ARGS)
+
+clean: ## Remove what was made here; the cache of jars stays.
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -1,0 +1,1 @@
+"""How Headrace is run: settings, wiring, command line, embedded stack."""

@@ -1,0 +1,1 @@
+"""The command line. Each command's module loads what it needs when it is called: help is quick."""

@@ -1,0 +1,51 @@
+"""``headrace publish``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headrace.app.cli.arguments import File, Which
+
+EXAMPLE = "headrace publish pipeline.py --events departures.csv --labels arrivals.csv --in-step 30m"
+
+_ENDINGS = ".csv, .tsv, .jsonl or .ndjson, with .gz behind it if compressed"
+
+
+def publish(
+    file: File,
+    events: Annotated[Path, typer.Option(help=f"File of events: {_ENDINGS}.", show_default=False)],
+    labels: Annotated[Path | None, typer.Option(help="File of labels.", show_default=False)] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(
+            min=1e-6, help="Seconds of event time in a second; 1 is as it was.", show_default=False
+        ),
+    ] = None,
+    flat_out: Annotated[
+        bool, typer.Option("--flat-out", help="As fast as Kafka takes it (the default).")
+    ] = False,
+    in_step: Annotated[
+        str | None,
+        typer.Option(
+            help="Publish slices of so much event time (30m), each when the one before is learned"
+            " and served: an honest replay faster than time.",
+            show_default=False,
+        ),
+    ] = None,
+    pipeline: Which = None,
+) -> None:
+    """Publish events and labels from files, interleaved by their own times."""
+    if sum([speed is not None, flat_out, in_step is not None]) > 1:
+        raise typer.BadParameter("--speed, --flat-out and --in-step exclude each other")
+    from headrace.app.publishing import Pace, publish_files
+    from headrace.app.settings import settings_from
+    from headrace.streams.load import load_pipeline
+    from headrace.streams.plan import plan_of
+
+    plan = plan_of(load_pipeline(file, pipeline))
+    pace = Pace(speed, in_step)
+    typer.echo(publish_files(plan, settings_from(os.environ), events, labels, pace))

@@ -1,0 +1,120 @@
+"""A worker's figures for Prometheus: a snapshot, turned into metrics at each scrape.
+
+Everything that counts counts records, not batches, and everything is named by its base unit. The
+figures that MONITOR says are gauges of one name, told apart by labels: their number is bounded by
+the declaration (docs/metrics.md), and :data:`FIGURES_MAX` bounds it here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+FIGURES_MAX = 20_000
+"""More of MONITOR's figures than this are not exported; how many is a metric itself."""
+
+_COUNTERS = (
+    ("records", "headrace_records", "Records processed and committed.", ""),
+    ("emitted", "headrace_emitted_records", "Records emitted in committed transactions.", ""),
+    ("transactions", "headrace_transactions", "Transactions committed.", ""),
+    ("commit_seconds", "headrace_commit_seconds", "Time spent in commits.", "seconds"),
+    ("restarts", "headrace_restarts", "How often the supervisor has restarted the worker.", ""),
+)
+
+_TASKS = (
+    ("lag", "headrace_lag_records", "Offsets between a task's position and its inputs' ends."),
+    ("waiting", "headrace_waiting_records", "Records that wait in a task: for JOIN, or an agent."),
+    ("entries", "headrace_state_entries", "States that a task holds in memory."),
+)
+
+Snapshot = Mapping[str, Any]
+
+
+class WorkerCollector(Collector):
+    """Collects a worker's metrics.
+
+    Parameters
+    ----------
+    pipeline
+        Its pipeline's name.
+    snapshot
+        Returns how the worker stands, as plain data: ``role``, ``slot``, ``version``,
+        ``learned_to``, ``records``, ``emitted``, ``transactions``, ``commit_seconds``,
+        ``restarts``, ``tasks`` (by name: ``lag``, ``waiting``, ``entries``), and ``figures``
+        (metric, segment, window, value). What is missing or None is not exported.
+    """
+
+    def __init__(self, pipeline: str, snapshot: Callable[[], Snapshot]) -> None:
+        self._pipeline = pipeline
+        self._snapshot = snapshot
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing: what there is is known when it is asked for."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Return all metrics of the present."""
+        now = self._snapshot()
+        worker = (self._pipeline, str(now.get("role", "")), str(now.get("slot", "")))
+        info = InfoMetricFamily(
+            "headrace_worker", "The worker.", labels=("pipeline", "role", "slot")
+        )
+        info.add_metric(worker, {"version": str(now.get("version", ""))})
+        yield info
+        yield from _counters(now, worker)
+        yield from _gauges(now, worker)
+        yield from _figures(now.get("figures") or (), self._pipeline)
+
+
+def _counters(now: Snapshot, worker: tuple[str, ...]) -> Iterator[Metric]:
+    for key, name, said, unit in _COUNTERS:
+        value = now.get(key)
+        if value is not None:
+            family = CounterMetricFamily(name, said, labels=("pipeline", "role", "slot"), unit=unit)
+            family.add_metric(worker, float(value))
+            yield family
+
+
+def _gauges(now: Snapshot, worker: tuple[str, ...]) -> Iterator[Metric]:
+    learned_to = now.get("learned_to")
+    if learned_to is not None:
+        said = "Offset of the examples topic before which all is in the worker's model."
+        family = GaugeMetricFamily(
+            "headrace_model_learned_to_offset", said, labels=("pipeline", "role", "slot")
+        )
+        family.add_metric(worker, float(learned_to))
+        yield family
+    tasks: Mapping[str, Mapping[str, Any]] = now.get("tasks") or {}
+    for key, name, said in _TASKS:
+        family = GaugeMetricFamily(name, said, labels=("pipeline", "role", "slot", "task"))
+        for task, report in tasks.items():
+            value = report.get(key)
+            if value is not None:
+                family.add_metric((*worker, task), float(value))
+        yield family
+
+
+def _figures(
+    figures: Iterable[tuple[str, str, str, float | None]], pipeline: str
+) -> Iterator[Metric]:
+    said = "MONITOR's newest value of a metric: by segment and window, as on the metrics topic."
+    labels = ("pipeline", "metric", "segment", "window")
+    family = GaugeMetricFamily("headrace_metric_value", said, labels=labels)
+    left_out = 0
+    for metric, segment, window, value in figures:
+        if len(family.samples) >= FIGURES_MAX:
+            left_out += 1
+        elif value is not None:
+            family.add_metric((pipeline, metric, segment, window), value)
+    yield family
+    hidden = GaugeMetricFamily(
+        "headrace_metric_values_left_out",
+        "MONITOR's figures beyond the bound, which are not exported.",
+        labels=("pipeline",),
+    )
+    hidden.add_metric((pipeline,), float(left_out))
+    yield hidden

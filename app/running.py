@@ -1,0 +1,172 @@
+"""``headrace run``: make the pipeline ready, supervise its workers, show how they stand."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+
+from headrace.app.board import Board, board_of
+from headrace.app.checking import broken_laws
+from headrace.app.http import serve
+from headrace.app.logs import configure_logs
+from headrace.app.services import Services, find_services
+from headrace.app.settings import Settings
+from headrace.app.supervisor import Slot, Supervisor, WorkerCommand, slots_of
+from headrace.app.wiring import prepare
+from headrace.schemas.errors import DeclarationError, HeadraceError
+from headrace.streams.engine.groups import Groups
+from headrace.streams.engine.roles import group_of
+from headrace.streams.load import load_pipeline
+from headrace.streams.plan import Plan, plan_of
+from headrace.streams.store.redis import RedisStore
+
+_LOOK_S = 1.0
+
+_log = structlog.get_logger("headrace.run")
+
+
+def run_pipeline(
+    file: Path, settings: Settings, *, score: int, join: int, pipeline: str | None = None
+) -> int:
+    """Run a pipeline's workers until asked to stop; return the exit code.
+
+    Raises
+    ------
+    DeclarationError
+        The declaration cannot work, or its model breaks a law.
+    HeadraceError
+        The pipeline cannot be made ready.
+    """
+    plan = plan_of(load_pipeline(file, pipeline))
+    configure_logs(settings, {"pipeline": plan.name})
+    broken = broken_laws(plan, settings)
+    if broken:
+        raise DeclarationError(broken)
+    services = find_services(settings)
+    prepared = prepare(plan, settings, services)
+    created = [state.name for state in prepared.topic_states if state.created]
+    _log.info("ready", version=prepared.version, topics_created=created)
+    for state in prepared.topic_states:
+        for difference in state.differs:
+            _log.warning(
+                "topic differs from what would be created", topic=state.name, it=difference
+            )
+    if prepared.edit:
+        _log.warning(prepared.edit)
+    slots = slots_of(score, join)
+    scale_in(Groups(services.kafka), plan.name, slots)
+    command = WorkerCommand(file, settings.http_port, pipeline)
+    supervisor = Supervisor(slots, command, spare=command.spare)
+    return _supervise(plan, settings, services, supervisor)
+
+
+def scale_in(groups: Groups, pipeline: str, slots: list[Slot]) -> None:
+    """Take the workers of slots that are no more out of their groups.
+
+    Static members do not leave by themselves: until their session ends, nobody has their tasks.
+    """
+    for role in ("score", "join", "learn"):
+        group = group_of(pipeline, role)
+        wanted = {f"{group}-{slot.number}" for slot in slots if slot.role == role}
+        gone = [name for name in groups.members(group) if name and name not in wanted]
+        if not gone:
+            continue
+        if groups.let_leave(group, gone):
+            _log.info("scaled in: members taken out of the group", group=group, members=gone)
+        else:
+            _log.warning(
+                "scaled in: members of the last run leave when their session ends",
+                group=group,
+                members=gone,
+            )
+
+
+def _supervise(plan: Plan, settings: Settings, services: Services, supervisor: Supervisor) -> int:
+    watch = Watch(RedisStore(services.redis_url, retries=0), plan.name)
+    watch.start()
+    with _signals(supervisor):
+        server = serve(settings.http_host, settings.http_port, supervisor.snapshot)
+        _log.info("health", at=f"http://{settings.http_host}:{server.port}/health")
+        try:
+            if sys.stderr.isatty() and settings.log_format == "console":
+                from headrace.app.live import run_live  # noqa: PLC0415 - in a terminal only
+
+                return run_live(supervisor, watch, plan.name)
+            return supervisor.run()
+        finally:
+            watch.stop()
+            server.close()
+
+
+@contextmanager
+def _signals(supervisor: Supervisor) -> Iterator[None]:
+    before = {
+        number: signal.signal(number, supervisor.ask_to_stop)
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Watch:
+    """Reads the board in a thread of its own: a Redis that does not answer holds up nobody.
+
+    Attributes
+    ----------
+    board
+        What workers said last.
+    trouble
+        Why there is nothing newer; empty if all is well.
+    """
+
+    def __init__(self, store: RedisStore, pipeline: str) -> None:
+        self.board: Board = {}
+        self.rates: dict[str, float] = {}
+        self.trouble = ""
+        self._store = store
+        self._pipeline = pipeline
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="headrace-board", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop looking."""
+        self._ended.set()
+        self._thread.join(_LOOK_S)
+        self._store.close()
+
+    def _run(self) -> None:
+        while not self._ended.wait(_LOOK_S):
+            try:
+                found = board_of(self._store, self._pipeline)
+            except (HeadraceError, ValueError) as error:
+                self.trouble = str(error)
+            else:
+                self.rates = {name: _rate(self.board.get(name), found[name]) for name in found}
+                self.board, self.trouble = found, ""
+
+
+def _rate(before: dict[str, float] | None, now: dict[str, float]) -> float:
+    """Return how many records a worker commits in a second, between two of its reports."""
+    if before is None or before.get("pid") != now.get("pid"):
+        return 0.0
+    seconds = now.get("time", 0.0) - before.get("time", 0.0)
+    return (now.get("records", 0) - before.get("records", 0)) / seconds if seconds > 0 else 0.0
+
+
+def age_s(report: dict[str, float]) -> float:
+    """Return how old a worker's report is, by our clock."""
+    return max(0.0, time.time() - report.get("time", 0.0))

@@ -1,0 +1,1 @@
+"""Measurements: what is fast, what is not, and how that was measured."""

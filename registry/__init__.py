@@ -1,0 +1,1 @@
+"""Where models and features are remembered: versions, checkpoints, artifacts, lineage."""

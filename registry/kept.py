@@ -1,0 +1,122 @@
+"""What the registry keeps, as plain values: names of tasks, witnesses, checkpoints, versions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from headrace.schemas.errors import Refused
+
+FIRST = "the first version"
+"""Why a pipeline's first version is served."""
+
+
+class TaskId(NamedTuple):
+    """Name of a task: the unit of order, state, cut and restore."""
+
+    pipeline: str
+    version: int
+    stage: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.pipeline}/v{self.version}/{self.stage}/{self.partition}"
+
+
+class Witness(NamedTuple):
+    """What the registry remembers of a task that has been started.
+
+    Attributes
+    ----------
+    topic_ids
+        ``(topic, Kafka's topic id)`` of each input: a topic that was recreated has another one.
+    partitions
+        ``(topic, partition count)`` of each input.
+    starts
+        ``(topic, first offset)`` where the task's history begins.
+    """
+
+    topic_ids: tuple[tuple[str, str], ...]
+    partitions: tuple[tuple[str, int], ...]
+    starts: tuple[tuple[str, int], ...]
+
+
+class Checkpoint(NamedTuple):
+    """A model's state, having learned the examples before ``offset``."""
+
+    offset: int
+    state: bytes
+
+
+class VersionInfo(NamedTuple):
+    """A version of a pipeline, without the text of its declaration.
+
+    Attributes
+    ----------
+    digest
+        Of the declaration.
+    image
+        The container image that runs it, if one was named.
+    lineage
+        What it was first registered with: Python, River, numpy, platform, code.
+    """
+
+    version: int
+    digest: str
+    image: str
+    metrics: Mapping[str, Any]
+    lineage: Mapping[str, Any]
+    created_at: datetime
+
+
+class CheckpointInfo(NamedTuple):
+    """A checkpoint without its state.
+
+    Attributes
+    ----------
+    previous
+        Offset of the checkpoint that this one builds on; 0 begins a chain.
+    digest
+        Canonical digest of the state.
+    signature
+        HMAC that the artifact carries, in hexadecimal; empty if it carries none.
+    """
+
+    offset: int
+    previous: int
+    digest: str
+    signature: str
+    size_bytes: int
+    created_at: datetime
+
+
+class ServingInfo(NamedTuple):
+    """Since when a version has been served, and why."""
+
+    version: int
+    since: datetime
+    reason: str
+
+
+def plain_json(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of what any database can keep as JSON.
+
+    Raises
+    ------
+    ValueError
+        It holds NaN or infinity.
+    TypeError
+        It holds what is no JSON.
+    """
+    copied: dict[str, Any] = json.loads(json.dumps(value, allow_nan=False))
+    return copied
+
+
+def unknown_version(pipeline: str, version: int) -> Refused:
+    """Return the error for a version that nobody has registered."""
+    return Refused(
+        f"The registry knows no version {version} of {pipeline!r}.",
+        "`headrace run` registers a pipeline's version before anything is kept under it.",
+    )

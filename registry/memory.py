@@ -1,0 +1,260 @@
+"""The registry in memory: the twin of the one in SQL, for tests and for replay.
+
+It passes the same suite. Nothing outlives the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from threading import RLock
+from typing import Any
+
+from headrace.registry.artifacts import signature_of
+from headrace.registry.clock import Clock, now
+from headrace.registry.kept import (
+    FIRST,
+    Checkpoint,
+    CheckpointInfo,
+    ServingInfo,
+    TaskId,
+    VersionInfo,
+    Witness,
+    plain_json,
+    unknown_version,
+)
+
+
+@dataclass
+class _Version:
+    info: VersionInfo
+    declaration: str
+    chain: list[tuple[CheckpointInfo, bytes]] = field(default_factory=list)
+
+    @property
+    def head(self) -> int:
+        return self.chain[-1][0].offset if self.chain else 0
+
+
+@dataclass
+class _Model:
+    versions: dict[int, _Version] = field(default_factory=dict)
+    serving: list[ServingInfo] = field(default_factory=list)
+
+
+class MemoryRegistry:
+    """The registry in memory.
+
+    Parameters
+    ----------
+    digest_of
+        Returns the canonical digest of a checkpoint's state.
+    clock
+        Says when something was kept.
+    """
+
+    def __init__(self, digest_of: Callable[[bytes], str], *, clock: Clock = now) -> None:
+        self._digest_of = digest_of
+        self._clock = clock
+        self._models: dict[str, _Model] = {}
+        self._tasks: dict[TaskId, Witness] = {}
+        self._lock = RLock()
+
+    def migrate(self) -> None:
+        """Do nothing: there are no tables."""
+
+    def check(self) -> None:
+        """Do nothing: it is here."""
+
+    def close(self) -> None:
+        """Do nothing: what is kept stays readable."""
+
+    # -- the protocol's port
+
+    def witness(self, task: TaskId) -> Witness | None:
+        """Return what is remembered of a task, None if it was never started."""
+        return self._tasks.get(task)
+
+    def put_witness(self, task: TaskId, witness: Witness) -> None:
+        """Remember a task, or remember it again."""
+        self._tasks[task] = witness
+
+    def checkpoint_head(self, pipeline: str, version: int) -> int:
+        """Return the offset of the newest checkpoint, 0 if there is none."""
+        found = self._find(pipeline, version)
+        return 0 if found is None else found.head
+
+    def newest_checkpoint(self, pipeline: str, version: int, upto: int) -> Checkpoint | None:
+        """Return the newest checkpoint whose offset is at most ``upto``."""
+        for info, state in reversed(self._chain(pipeline, version)):
+            if info.offset <= upto:
+                return Checkpoint(info.offset, state)
+        return None
+
+    def insert_checkpoint(
+        self, pipeline: str, version: int, previous: int, checkpoint: Checkpoint
+    ) -> bool:
+        """Append a checkpoint to the chain if ``previous`` is still its head; say whether.
+
+        A head that already is this checkpoint was inserted by a call whose answer got lost: True.
+
+        Raises
+        ------
+        Refused
+            Nobody has registered the version.
+        """
+        offset, state = checkpoint
+        new = CheckpointInfo(
+            offset=offset,
+            previous=previous,
+            digest=self._digest_of(state),
+            signature=signature_of(state),
+            size_bytes=len(state),
+            created_at=self._clock(),
+        )
+        with self._lock:
+            chain, head = self._known(pipeline, version).chain, self._known(pipeline, version).head
+            if chain and head == offset:
+                return chain[-1][0][:3] == new[:3]  # offset, previous, digest
+            if head != previous or offset <= previous:
+                return False
+            chain.append((new, state))
+            return True
+
+    # -- checkpoints, for whoever looks on or cleans up
+
+    def checkpoints(self, pipeline: str, version: int) -> list[CheckpointInfo]:
+        """Return the chain without the states, oldest first."""
+        return [info for info, _ in self._chain(pipeline, version)]
+
+    def checkpoint_state(self, pipeline: str, version: int, offset: int) -> bytes | None:
+        """Return the state of the checkpoint at an offset, None if there is none."""
+        found = [state for info, state in self._chain(pipeline, version) if info.offset == offset]
+        return found[0] if found else None
+
+    def prune(self, pipeline: str, version: int, keep: int) -> int:
+        """Drop all but the newest ``keep`` checkpoints; return how many were dropped.
+
+        The oldest that is kept then names a predecessor that is no more.
+        """
+        assert keep >= 1, "the head of the chain is evidence: it is never dropped"
+        with self._lock:
+            found = self._find(pipeline, version)
+            if found is None:
+                return 0
+            dropped = max(0, len(found.chain) - keep)
+            del found.chain[:dropped]
+            return dropped
+
+    # -- versions
+
+    def register_version(
+        self,
+        pipeline: str,
+        declaration: str,
+        digest: str,
+        lineage: Mapping[str, Any],
+        image: str = "",
+    ) -> int:
+        """Return the version of a declaration, a new one if its digest is new to the pipeline.
+
+        Versions rise by one; the first is served at once.
+        """
+        plain = plain_json(lineage)
+        with self._lock:
+            known = self.version_of(pipeline, digest)
+            if known is not None:
+                return known
+            model = self._models.setdefault(pipeline, _Model())
+            version = max(model.versions, default=0) + 1
+            info = VersionInfo(version, digest, image, {}, plain, self._clock())
+            model.versions[version] = _Version(info, declaration)
+            if version == 1:
+                self.serve(pipeline, version, FIRST)
+            return version
+
+    def version_of(self, pipeline: str, digest: str) -> int | None:
+        """Return the version that a declaration's digest has, None if it has none."""
+        found = [info.version for info in self.versions(pipeline) if info.digest == digest]
+        return found[0] if found else None
+
+    def versions(self, pipeline: str) -> list[VersionInfo]:
+        """Return all versions of a pipeline, oldest first."""
+        model = self._models.get(pipeline, _Model())
+        return [model.versions[version].info for version in sorted(model.versions)]
+
+    def declaration_of(self, pipeline: str, version: int) -> str | None:
+        """Return the canonical text of a version's declaration, None if there is none."""
+        found = self._find(pipeline, version)
+        return None if found is None else found.declaration
+
+    def put_metrics(self, pipeline: str, version: int, metrics: Mapping[str, Any]) -> None:
+        """Write how a version does, in place of what was written before."""
+        plain = plain_json(metrics)
+        with self._lock:
+            found = self._known(pipeline, version)
+            found.info = found.info._replace(metrics=plain)
+
+    # -- what is served
+
+    def serving_version(self, pipeline: str) -> int | None:
+        """Return the version that is served, None if the pipeline is not known."""
+        history = self.serving_history(pipeline)
+        return history[-1].version if history else None
+
+    def serve(self, pipeline: str, version: int, reason: str) -> None:
+        """Serve a version from now on; nothing is written if it is served already."""
+        with self._lock:
+            self._known(pipeline, version)
+            if self.serving_version(pipeline) != version:
+                served = ServingInfo(version, self._clock(), reason)
+                self._models[pipeline].serving.append(served)
+
+    def serving_history(self, pipeline: str) -> list[ServingInfo]:
+        """Return which version was served since when, and why, oldest first."""
+        return list(self._models.get(pipeline, _Model()).serving)
+
+    # -- forgetting
+
+    def forget_task(self, task: TaskId) -> None:
+        """Forget that a task was ever started."""
+        self._tasks.pop(task, None)
+
+    def forget_stage(self, pipeline: str, version: int, stage: str) -> None:
+        """Forget that any task of a stage was ever started."""
+        of = (pipeline, version, stage)
+        self._forget(lambda task: task[:3] == of)
+
+    def forget_checkpoints(self, pipeline: str, version: int) -> None:
+        """Forget a version's chain: its model is learned again from the log."""
+        with self._lock:
+            found = self._find(pipeline, version)
+            if found is not None:
+                found.chain.clear()
+
+    def forget_pipeline(self, pipeline: str) -> None:
+        """Forget all of a pipeline: tasks, checkpoints, versions, what was served."""
+        with self._lock:
+            self._models.pop(pipeline, None)
+            self._forget(lambda task: task.pipeline == pipeline)
+
+    def _forget(self, which: Callable[[TaskId], bool]) -> None:
+        with self._lock:
+            for task in [task for task in self._tasks if which(task)]:
+                del self._tasks[task]
+
+    # -- finding
+
+    def _find(self, pipeline: str, version: int) -> _Version | None:
+        model = self._models.get(pipeline)
+        return None if model is None else model.versions.get(version)
+
+    def _known(self, pipeline: str, version: int) -> _Version:
+        found = self._find(pipeline, version)
+        if found is None:
+            raise unknown_version(pipeline, version)
+        return found
+
+    def _chain(self, pipeline: str, version: int) -> list[tuple[CheckpointInfo, bytes]]:
+        found = self._find(pipeline, version)
+        return [] if found is None else list(found.chain)

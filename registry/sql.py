@@ -1,0 +1,367 @@
+"""The registry in SQL: versions, the chain of checkpoints, what is served, and witnesses.
+
+Each method is one transaction that may be asked twice: a lost answer is answered by asking again.
+Writers of one pipeline take turns at its row in ``model``, so that what they have read still holds
+when they write.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Select, Table, and_, delete, func, insert, select, update
+from sqlalchemy.sql.elements import ColumnElement
+
+from headrace.registry import migrating
+from headrace.registry.artifacts import signature_of
+from headrace.registry.clock import Clock, now
+from headrace.registry.database import Database
+from headrace.registry.kept import (
+    FIRST,
+    Checkpoint,
+    CheckpointInfo,
+    ServingInfo,
+    TaskId,
+    VersionInfo,
+    Witness,
+    plain_json,
+    unknown_version,
+)
+from headrace.registry.tables import checkpoint, model, model_version, serving, task
+
+
+class SqlRegistry:
+    """The registry in SQLite or PostgreSQL.
+
+    Parameters
+    ----------
+    url
+        ``sqlite:///path`` or ``postgresql+psycopg://user:password@host:port/database``.
+    digest_of
+        Returns the canonical digest of a checkpoint's state.
+    clock
+        Says when something was kept.
+
+    Raises
+    ------
+    SettingsError
+        The address is neither. Every method raises :class:`ServiceError` if the database does not
+        answer, and :class:`Refused` if trying again cannot help.
+    """
+
+    def __init__(self, url: str, digest_of: Callable[[bytes], str], *, clock: Clock = now) -> None:
+        self.database = Database(url)
+        self._digest_of = digest_of
+        self._clock = clock
+
+    def migrate(self) -> None:
+        """Make the tables, or bring them up to date; many processes may do it at once."""
+        migrating.migrate(self.database)
+
+    def check(self) -> None:
+        """See that the database answers and that its tables are this code's."""
+        migrating.check(self.database)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.database.close()
+
+    # -- the protocol's port: witnesses
+
+    def witness(self, task: TaskId) -> Witness | None:
+        """Return what is remembered of a task, None if it was never started."""
+        row = self._row(_task_columns.where(_of_task(task)))
+        return None if row is None else Witness(*(_pairs(each) for each in row))
+
+    def put_witness(self, task: TaskId, witness: Witness) -> None:
+        """Remember a task, or remember it again."""
+        said = dict(zip(_WITNESS, (json.dumps(each) for each in witness), strict=True))
+
+        def put(connection: Connection) -> None:
+            at = self._clock()
+            again = update(_tasks).where(_of_task(task)).values(**said, updated_at=at)
+            if connection.execute(again).rowcount == 0:
+                first = {**task._asdict(), **said, "created_at": at, "updated_at": at}
+                connection.execute(insert(_tasks).values(**first))
+
+        self.database.write(put)
+
+    # -- the protocol's port: checkpoints
+
+    def checkpoint_head(self, pipeline: str, version: int) -> int:
+        """Return the offset of the newest checkpoint, 0 if there is none."""
+        return self.database.read(lambda connection: _head(connection, pipeline, version))
+
+    def newest_checkpoint(self, pipeline: str, version: int, upto: int) -> Checkpoint | None:
+        """Return the newest checkpoint whose offset is at most ``upto``."""
+        of = and_(_of_version(checkpoint, pipeline, version), checkpoint.c.offset <= upto)
+        found = select(checkpoint.c.offset, checkpoint.c.state).where(of)
+        row = self._row(found.order_by(checkpoint.c.offset.desc()).limit(1))
+        return None if row is None else Checkpoint(*row)
+
+    def insert_checkpoint(
+        self, pipeline: str, version: int, previous: int, checkpoint: Checkpoint
+    ) -> bool:
+        """Append a checkpoint to the chain if ``previous`` is still its head; say whether.
+
+        A head that already is this checkpoint was inserted by a call whose answer got lost: True.
+
+        Raises
+        ------
+        Refused
+            Nobody has registered the version.
+        """
+        digest = self._digest_of(checkpoint.state)
+        row = {
+            "version": version,
+            "offset": checkpoint.offset,
+            "previous_offset": previous,
+            "state": checkpoint.state,
+            "size_bytes": len(checkpoint.state),
+            "digest": digest,
+            "signature": signature_of(checkpoint.state),
+            "created_at": self._clock(),
+        }
+        link = (checkpoint.offset, previous, digest)
+
+        def append(connection: Connection) -> bool:
+            model_id = _locked_version(connection, pipeline, version)
+            head = _head(connection, pipeline, version)
+            if 0 < head == checkpoint.offset:
+                return _link_at(connection, model_id, version, head) == link
+            if head != previous or checkpoint.offset <= previous:
+                return False
+            connection.execute(insert(_checkpoints).values(model_id=model_id, **row))
+            return True
+
+        return self.database.write(append)
+
+    # -- checkpoints, for whoever looks on or cleans up
+
+    def checkpoints(self, pipeline: str, version: int) -> list[CheckpointInfo]:
+        """Return the chain without the states, oldest first."""
+        found = select(*(checkpoint.c[name] for name in _CHECKPOINT_INFO))
+        of = found.where(_of_version(checkpoint, pipeline, version))
+        return [CheckpointInfo(*row) for row in self._rows(of.order_by(checkpoint.c.offset))]
+
+    def checkpoint_state(self, pipeline: str, version: int, offset: int) -> bytes | None:
+        """Return the state of the checkpoint at an offset, None if there is none."""
+        of = and_(_of_version(checkpoint, pipeline, version), checkpoint.c.offset == offset)
+        row = self._row(select(checkpoint.c.state).where(of))
+        return None if row is None else bytes(row[0])
+
+    def prune(self, pipeline: str, version: int, keep: int) -> int:
+        """Drop all but the newest ``keep`` checkpoints; return how many were dropped.
+
+        The oldest that is kept then names a predecessor that is no more.
+        """
+        assert keep >= 1, "the head of the chain is evidence: it is never dropped"
+        of = _of_version(checkpoint, pipeline, version)
+        kept = select(checkpoint.c.offset).where(of).order_by(checkpoint.c.offset.desc())
+
+        def drop(connection: Connection) -> int:
+            _lock(connection, pipeline)
+            offsets = connection.execute(kept.limit(keep)).scalars().all()
+            if not offsets:
+                return 0
+            older = and_(of, checkpoint.c.offset < min(offsets))
+            return connection.execute(delete(checkpoint).where(older)).rowcount
+
+        return self.database.write(drop)
+
+    # -- versions
+
+    def register_version(
+        self,
+        pipeline: str,
+        declaration: str,
+        digest: str,
+        lineage: Mapping[str, Any],
+        image: str = "",
+    ) -> int:
+        """Return the version of a declaration, a new one if its digest is new to the pipeline.
+
+        Versions rise by one; the first is served at once.
+
+        Parameters
+        ----------
+        declaration
+            Canonical text.
+        lineage
+            What made it (:func:`headrace.registry.lineage.lineage`); kept from the first time.
+        """
+        row = {"image": image, "digest": digest, "declaration": declaration, "metrics": {}}
+        row["lineage"] = plain_json(lineage)
+
+        def register(connection: Connection) -> int:
+            model_id = _lock(connection, pipeline)
+            if model_id is None:
+                connection.execute(insert(model).values(model_name=pipeline))
+                model_id = _lock(connection, pipeline)
+            of = model_version.c.model_id == model_id
+            same = select(model_version.c.version).where(of, model_version.c.digest == digest)
+            known = connection.execute(same).scalar()
+            if known is not None:
+                return int(known)
+            newest = connection.execute(select(func.max(model_version.c.version)).where(of))
+            version = (newest.scalar() or 0) + 1
+            keyed = {"model_id": model_id, "version": version, "created_at": self._clock()}
+            connection.execute(insert(model_version).values(**keyed, **row))
+            if version == 1:
+                self._serve(connection, model_id, version, FIRST)
+            return version
+
+        return self.database.write(register)
+
+    def version_of(self, pipeline: str, digest: str) -> int | None:
+        """Return the version that a declaration's digest has, None if it has none."""
+        of = and_(_of_model(model_version, pipeline), model_version.c.digest == digest)
+        row = self._row(select(model_version.c.version).where(of))
+        return None if row is None else int(row[0])
+
+    def versions(self, pipeline: str) -> list[VersionInfo]:
+        """Return all versions of a pipeline, oldest first."""
+        found = select(*(model_version.c[name] for name in VersionInfo._fields))
+        of = found.where(_of_model(model_version, pipeline))
+        return [VersionInfo(*row) for row in self._rows(of.order_by(model_version.c.version))]
+
+    def declaration_of(self, pipeline: str, version: int) -> str | None:
+        """Return the canonical text of a version's declaration, None if there is none."""
+        of = _of_version(model_version, pipeline, version)
+        row = self._row(select(model_version.c.declaration).where(of))
+        return None if row is None else str(row[0])
+
+    def put_metrics(self, pipeline: str, version: int, metrics: Mapping[str, Any]) -> None:
+        """Write how a version does, in place of what was written before."""
+        plain = plain_json(metrics)
+        put = update(model_version).where(_of_version(model_version, pipeline, version))
+        done = self.database.write(lambda on: on.execute(put.values(metrics=plain)).rowcount)
+        if done == 0:
+            raise unknown_version(pipeline, version)
+
+    # -- what is served
+
+    def serving_version(self, pipeline: str) -> int | None:
+        """Return the version that is served, None if the pipeline is not known."""
+        row = self._row(select(model.c.serving_version).where(model.c.model_name == pipeline))
+        return None if row is None else row[0]
+
+    def serve(self, pipeline: str, version: int, reason: str) -> None:
+        """Serve a version from now on; nothing is written if it is served already."""
+
+        def serve(connection: Connection) -> None:
+            model_id = _locked_version(connection, pipeline, version)
+            served = select(model.c.serving_version).where(model.c.id == model_id)
+            if connection.execute(served).scalar() != version:
+                self._serve(connection, model_id, version, reason)
+
+        self.database.write(serve)
+
+    def serving_history(self, pipeline: str) -> list[ServingInfo]:
+        """Return which version was served since when, and why, oldest first."""
+        found = select(serving.c.version, serving.c.since, serving.c.reason)
+        rows = self._rows(found.where(_of_model(serving, pipeline)).order_by(serving.c.id))
+        return [ServingInfo(*row) for row in rows]
+
+    def _serve(
+        self, connection: Connection, model_id: int | None, version: int, reason: str
+    ) -> None:
+        row = {"model_id": model_id, "version": version, "reason": reason, "since": self._clock()}
+        connection.execute(insert(serving).values(**row))
+        connection.execute(
+            update(model).where(model.c.id == model_id).values(serving_version=version)
+        )
+
+    # -- forgetting
+
+    def forget_task(self, task: TaskId) -> None:
+        """Forget that a task was ever started."""
+        self._delete((_tasks, _of_task(task)))
+
+    def forget_stage(self, pipeline: str, version: int, stage: str) -> None:
+        """Forget that any task of a stage was ever started."""
+        of = and_(_tasks.c.pipeline == pipeline, _tasks.c.version == version)
+        self._delete((_tasks, and_(of, _tasks.c.stage == stage)))
+
+    def forget_checkpoints(self, pipeline: str, version: int) -> None:
+        """Forget a version's chain: its model is learned again from the log."""
+        self._delete((checkpoint, _of_version(checkpoint, pipeline, version)))
+
+    def forget_pipeline(self, pipeline: str) -> None:
+        """Forget all of a pipeline: tasks, checkpoints, versions, what was served."""
+        self._delete(
+            (_tasks, _tasks.c.pipeline == pipeline),
+            *((table, _of_model(table, pipeline)) for table in (checkpoint, serving)),
+            (model_version, _of_model(model_version, pipeline)),
+            (model, model.c.model_name == pipeline),
+        )
+
+    # -- asking
+
+    def _row(self, query: Select[Any]) -> Any:
+        return self.database.read(lambda connection: connection.execute(query).first())
+
+    def _rows(self, query: Select[Any]) -> list[Any]:
+        return self.database.read(lambda connection: list(connection.execute(query)))
+
+    def _delete(self, *what: tuple[Table, ColumnElement[bool]]) -> None:
+        def forget(connection: Connection) -> None:
+            for table, which in what:
+                connection.execute(delete(table).where(which))
+
+        self.database.write(forget)
+
+
+_tasks, _checkpoints = task, checkpoint  # beside parameters of the same names
+_WITNESS = ("topic_ids", "partition_counts", "starts")
+_CHECKPOINT_INFO = (
+    "offset", "previous_offset", "digest", "signature", "size_bytes", "created_at",
+)  # fmt: skip
+_task_columns = select(*(task.c[name] for name in _WITNESS))
+
+
+def _pairs(text: str) -> tuple[tuple[str, Any], ...]:
+    return tuple((str(name), value) for name, value in json.loads(text))
+
+
+def _of_task(task: TaskId) -> ColumnElement[bool]:
+    return and_(*(_tasks.c[name] == value for name, value in task._asdict().items()))
+
+
+def _of_model(table: Table, pipeline: str) -> ColumnElement[bool]:
+    named = select(model.c.id).where(model.c.model_name == pipeline)
+    return table.c.model_id == named.scalar_subquery()
+
+
+def _of_version(table: Table, pipeline: str, version: int) -> ColumnElement[bool]:
+    return and_(_of_model(table, pipeline), table.c.version == version)
+
+
+def _lock(connection: Connection, pipeline: str) -> int | None:
+    """Take the pipeline's turn for this transaction; return its model's id, None without one."""
+    named = select(model.c.id).where(model.c.model_name == pipeline).with_for_update()
+    return connection.execute(named).scalar()
+
+
+def _locked_version(connection: Connection, pipeline: str, version: int) -> int:
+    model_id = _lock(connection, pipeline)
+    of = and_(model_version.c.model_id == model_id, model_version.c.version == version)
+    if model_id is None or connection.execute(select(model_version.c.id).where(of)).first() is None:
+        raise unknown_version(pipeline, version)
+    return model_id
+
+
+def _head(connection: Connection, pipeline: str, version: int) -> int:
+    of = _of_version(checkpoint, pipeline, version)
+    return connection.execute(select(func.max(checkpoint.c.offset)).where(of)).scalar() or 0
+
+
+def _link_at(
+    connection: Connection, model_id: int, version: int, offset: int
+) -> tuple[int, int, str]:
+    of = and_(checkpoint.c.model_id == model_id, checkpoint.c.version == version)
+    held = select(checkpoint.c.offset, checkpoint.c.previous_offset, checkpoint.c.digest)
+    row = connection.execute(held.where(of, checkpoint.c.offset == offset)).one()
+    return row[0], row[1], row[2]

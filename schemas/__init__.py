@@ -1,0 +1,1 @@
+"""What travels: record schemas, their codec, ids and rules of growth."""

@@ -1,0 +1,1 @@
+"""What happens to events: the declaration, the pure stages, the protocol, the runtime."""

@@ -1,0 +1,100 @@
+"""A declaration as canonical text, and what a change of it means for the state that there is."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from headrace.schemas.avro import avro_schema_of
+from headrace.streams.event import Event
+from headrace.streams.pipeline import InEvent, Labels, Pipeline
+
+_PARTS = {
+    "name": "the name",
+    "events": "the events",
+    "features": "the features",
+    "labels": "the labels",
+    "model": "the model",
+    "decide": "the decision",
+    "segments": "the segments",
+    "baselines": "the baselines",
+}
+
+
+def canonical_text(pipeline: Pipeline) -> str:
+    """Return what a pipeline's states and records depend on, as JSON with sorted keys.
+
+    Functions stand with module, name and the hash of their source; models with River's
+    representation. Places, the rolling windows and costs that are only watched are no part of it.
+    """
+    parts = {
+        "name": pipeline.name,
+        "events": [_schema(pipeline.events.event), _plain(pipeline.events)],
+        "features": _plain(pipeline.flat_features()),
+        "labels": _labels(pipeline.labels),
+        "model": [_classes(pipeline.model), repr(pipeline.model)],
+        "decide": _plain(pipeline.decide),
+        "segments": _plain(pipeline.monitor.segments),
+        "baselines": _plain(pipeline.monitor.baselines),
+    }
+    return json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def declaration_diff(old: str, new: str) -> str:
+    """Return in one sentence what an edit keeps and what it makes to be rebuilt.
+
+    Parameters
+    ----------
+    old, new
+        Canonical texts (:func:`canonical_text`).
+
+    Examples
+    --------
+    >>> print(declaration_diff('{"decide": 0.5}', '{"decide": 0.6}').split(":")[0])
+    The decision changed, so a new version begins
+    """
+    before, after = json.loads(old), json.loads(new)
+    changed = [said for part, said in _PARTS.items() if before.get(part) != after.get(part)]
+    if not changed:
+        return "Nothing changed that state depends on: all of it is kept."
+    listed = " and ".join(filter(None, [", ".join(changed[:-1]), changed[-1]]))
+    kept = "published records" if "the name" in changed else "topics, published records"
+    return (
+        f"{listed[0].upper()}{listed[1:]} changed, so a new version begins: its windows, waiting"
+        f" predictions and model are rebuilt from the logs; {kept} and the old version's state"
+        " are kept."
+    )
+
+
+def _schema(model: type[Event]) -> list[Any]:
+    """Return an event's fields with their rules; titles and docs are no part of them."""
+    rules = model.model_json_schema()
+    return [avro_schema_of(model)["fields"], rules["properties"], rules.get("required", [])]
+
+
+def _labels(labels: Labels | InEvent | None) -> Any:
+    return [_schema(labels.label), _plain(labels)] if isinstance(labels, Labels) else _plain(labels)
+
+
+def _classes(model: Any) -> list[str]:
+    """Return the classes of a model's steps, which River's representation shortens."""
+    steps = list(model.steps.values()) if hasattr(model, "steps") else [model]
+    return [f"{type(step).__module__}.{type(step).__qualname__}" for step in steps]
+
+
+def _plain(value: Any) -> Any:
+    """Return declared data as JSON: classes by name, functions by name and source."""
+    if inspect.isclass(value):
+        return value.__qualname__
+    if inspect.isfunction(value):
+        source = hashlib.sha256(inspect.getsource(value).encode()).hexdigest()
+        return [value.__module__, value.__qualname__, source]
+    if is_dataclass(value):
+        shown = [each.name for each in fields(value) if each.name != "place"]
+        return [type(value).__name__, {name: _plain(getattr(value, name)) for name in shown}]
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,340 @@
+"""Kafka as one worker process sees it: the protocol's ``Log``, and what the engine consumes.
+
+Three clients, all used by the Kafka thread alone: a consumer that is a static member of the role's
+group, a transactional producer, and a second consumer without a group that replays ranges in a
+restore. Pitfalls that a real broker taught:
+
+- a zombie's transaction whose offsets were accepted can still commit after a rebalance, so start
+  offsets are asked for at ``read_committed``, which makes them *stable* or times out;
+- ``send_offsets_to_transaction`` can hang in spite of its time-out: a guard watches from outside;
+- transactions back to back wait 100 ms with the default ``retry.backoff.ms``;
+- a full prefetch queue is looked at once in 1,000 ms with the default ``fetch.queue.backoff.ms``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import TopicPartition as Place
+
+from headrace.streams.engine.connection import Connection
+from headrace.streams.engine.described import Described
+from headrace.streams.engine.guard import Guard
+from headrace.streams.engine.membership import fenced_membership
+from headrace.streams.engine.ranges import RangeReader
+from headrace.streams.engine.translation import FORBIDDEN, UNANSWERED, translated
+from headrace.streams.protocol.ports import Committed, Dead, Fenced, Unstable
+from headrace.streams.records import Emit, Record, TopicPartition
+
+REQUEST_S = 10.0
+MESSAGE_BYTES_MAX = 16 * 1024 * 1024
+"""The biggest record that is emitted; the topics of ours take as much."""
+
+_log = structlog.get_logger("headrace.kafka")
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long Kafka waits for us, and we for Kafka.
+
+    Attributes
+    ----------
+    session_ms
+        After so long without a heartbeat a member's partitions are given to others.
+    heartbeat_ms
+        Pause between heartbeats.
+    transaction_ms
+        After so long the broker aborts a transaction. The guard ends the process 3 s later.
+    stable_s
+        How long one request for stable offsets waits.
+    """
+
+    session_ms: int = 10_000
+    heartbeat_ms: int = 1_000
+    transaction_ms: int = 10_000
+    stable_s: float = 1.0
+
+    @property
+    def guard_s(self) -> float:
+        """How long a transaction may take before the process is ended."""
+        return self.transaction_ms / 1000 + 3
+
+
+class KafkaLog:
+    """The log of one worker process.
+
+    Parameters
+    ----------
+    connection
+        Where Kafka is.
+    group
+        The role's consumer group.
+    slot
+        The worker's place: ``<group>-<slot>`` is its transactional id and its static member id.
+    guard
+        Watches the transactions' deadlines.
+    """
+
+    def __init__(
+        self, connection: Connection, group: str, slot: str, guard: Guard, timing: Timing
+    ) -> None:
+        self._connection = connection
+        self._group = group
+        self._instance = f"{group}-{slot}"
+        self._guard = guard
+        self._timing = timing
+        self._refusal: Exception | None = None
+        self._begun_s = 0.0
+        self._described = Described(connection)
+
+    # -- the process' life
+
+    def open(self, waiting: Callable[[], bool]) -> bool:
+        """Make the clients, and end what the slot's predecessor left open.
+
+        Parameters
+        ----------
+        waiting
+            Whether to go on while no broker answers.
+
+        Returns
+        -------
+        bool
+            False if it was given up.
+        """
+        self._producer = Producer(self._producer_settings())
+        while True:
+            self._check()
+            try:
+                self._producer.init_transactions(5)
+            except KafkaException as error:
+                if not error.args[0].retriable():
+                    raise translated(error, "init_transactions") from error
+                _log.warning("waiting for Kafka", reason=error.args[0].str())
+            else:
+                break
+            if not waiting():
+                return False
+        self._consumer = Consumer(self._consumer_settings())
+        self._ranges = RangeReader(self._settings())
+        return True
+
+    def join(
+        self,
+        topics: Sequence[str],
+        on_assign: Callable[[Sequence[TopicPartition]], None],
+        on_gone: Callable[[], None],
+    ) -> None:
+        """Become a member of the group. The callbacks come out of :meth:`consume`.
+
+        Parameters
+        ----------
+        on_assign
+            Told what this process has been given; nothing is fetched before :meth:`assign`.
+        on_gone
+            Told that all of it has been taken away: by a rebalance, or since the group forgot us.
+        """
+
+        def assigned(consumer: Any, places: Sequence[Place]) -> None:
+            consumer.assign([])  # tasks are taken over first, one after another
+            on_assign([(place.topic, place.partition) for place in places])
+
+        def gone(consumer: Any, places: Sequence[Place]) -> None:
+            on_gone()
+
+        self._consumer.subscribe(list(topics), on_assign=assigned, on_revoke=gone, on_lost=gone)
+
+    def assign(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Fetch these partitions from these offsets on, and no others."""
+        places = [Place(topic, number, at) for (topic, number), at in positions.items()]
+        self._consumer.assign(places)
+
+    def pause(self, tps: Sequence[TopicPartition]) -> None:
+        """Fetch no more of these for now."""
+        self._consumer.pause([Place(*tp) for tp in tps])
+
+    def resume(self, tps: Sequence[TopicPartition]) -> None:
+        """Fetch these again."""
+        self._consumer.resume([Place(*tp) for tp in tps])
+
+    def consume(self, limit: int, wait_s: float) -> list[Any]:
+        """Return messages that have arrived; wait for the first one only. Serves the callbacks."""
+        messages: list[Any] = self._consumer.consume(limit, 0)
+        if not messages and wait_s > 0:
+            first = self._consumer.poll(wait_s)
+            if first is not None:
+                messages = [first, *self._consumer.consume(limit - 1, 0)]
+        return messages
+
+    def check_message(self, error: KafkaError) -> None:
+        """Hear of an error that came in place of a record; raise unless it passes by itself."""
+        if error.fatal() or not error.retriable():
+            raise translated(error, f"{self._group}: consume")
+        _log.warning("kafka", reason=error.str())
+
+    def lag(self, tp: TopicPartition, position: int) -> int | None:
+        """Return how far a position is behind the end that was last seen; control records count."""
+        _, end = self._consumer.get_watermark_offsets(Place(*tp), cached=True)
+        return max(0, end - position) if end >= 0 else None
+
+    def close(self) -> None:
+        """Leave; as a static member, without a rebalance."""
+        self._ranges.close()
+        self._consumer.close()
+
+    # -- the port
+
+    def topic_id(self, topic: str) -> str:
+        """Return the broker's id of a topic."""
+        return self._described.topic(topic).id
+
+    def partition_count(self, topic: str) -> int:
+        """Return how many partitions a topic has."""
+        return self._described.topic(topic).partitions
+
+    def bounds(self, tp: TopicPartition) -> tuple[int, int]:
+        """Return the first offset that is kept, and the last stable offset."""
+        return self._ranges.bounds(tp)
+
+    def committed(self, tps: Sequence[TopicPartition]) -> Mapping[TopicPartition, Committed | None]:
+        """Return the group's stable committed offsets.
+
+        Raises
+        ------
+        Unstable
+            Within a second no stable answer came: a transaction is open, or no broker answers.
+        """
+        self._check()
+        try:
+            places = self._consumer.committed([Place(*tp) for tp in tps], self._timing.stable_s)
+        except KafkaException as error:
+            if error.args[0].code() in UNANSWERED or error.args[0].retriable():
+                raise Unstable(f"{tps}: {error.args[0].str()}") from error
+            raise translated(error, "committed offsets") from error
+        for place in places:
+            if place.error is not None:
+                if place.error.code() == KafkaError.UNSTABLE_OFFSET_COMMIT:
+                    raise Unstable(f"{place.topic}: {place.error.str()}")
+                raise translated(place.error, f"committed offset of {place.topic}")
+        return {
+            (place.topic, place.partition): _committed(place.offset, place.metadata)
+            for place in places
+        }
+
+    def read(self, tp: TopicPartition, start: int, stop: int) -> Sequence[Record]:
+        """Return records of a range, some or all of them."""
+        return self._ranges.read(tp, start, stop)
+
+    def begin(self) -> None:
+        """Begin a transaction; from here to its end the guard watches."""
+        self._begun_s = time.monotonic()
+        self._guard.arm("a transaction", self._timing.guard_s)
+        self._do("begin_transaction", self._producer.begin_transaction)
+
+    def produce(self, emits: Sequence[Emit]) -> None:
+        """Add records to the open transaction."""
+        producer, produce = self._producer, self._producer.produce
+        for at, (topic, partition, key, value, headers) in enumerate(emits):
+            while True:
+                try:
+                    if headers:
+                        produce(topic, value, key, partition, headers=list(headers))
+                    else:
+                        produce(topic, value, key, partition)
+                    break
+                except BufferError:
+                    producer.poll(0.01)
+                except KafkaException as error:
+                    raise self._fault(error, f"produce to {topic}") from error
+            if at % 1000 == 999:
+                producer.poll(0)
+        producer.poll(0)
+
+    def send_offsets(self, offsets: Mapping[TopicPartition, Committed]) -> None:
+        """Add consumed offsets under the group's fencing."""
+        metadata = self._consumer.consumer_group_metadata()
+        fenced_membership(metadata)
+        places = [Place(*tp, at.offset, at.meta) for tp, at in offsets.items()]
+        limit_s = self._timing.transaction_ms / 1000
+        send = self._producer.send_offsets_to_transaction
+        self._do("send_offsets_to_transaction", lambda: send(places, metadata, limit_s))
+
+    def end(self) -> None:
+        """Commit the open transaction."""
+        limit_s = self._timing.transaction_ms / 1000
+        commit = self._producer.commit_transaction
+        self._do("commit_transaction", lambda: commit(limit_s), ending=True)
+        self._guard.disarm("a transaction")
+
+    # -- errors and settings
+
+    def _do(self, what: str, call: Callable[[], object], *, ending: bool = False) -> None:
+        try:
+            call()
+        except KafkaException as error:
+            raise self._fault(error, what, ending=ending) from error
+
+    def _fault(self, error: KafkaException, what: str, *, ending: bool = False) -> Exception:
+        """Translate. A transaction that was open for too long was fenced by the broker itself."""
+        found = translated(error, what, ending=ending)
+        overdue = time.monotonic() - self._begun_s > self._timing.transaction_ms / 1000
+        return Dead(str(found)) if isinstance(found, Fenced) and overdue else found
+
+    def _check(self) -> None:
+        if self._refusal is not None:
+            raise self._refusal
+
+    def _on_error(self, error: KafkaError) -> None:
+        """Hear of an error outside of any call: fatal ones end the process."""
+        if error.fatal():
+            self._guard.end(translated(error, "client"))
+        if error.code() in FORBIDDEN:
+            self._refusal = translated(error, "client")
+        _log.warning("kafka", reason=error.str(), kind=error.name())
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "bootstrap.servers": self._connection.brokers,
+            "reconnect.backoff.max.ms": 1000,
+            "log.connection.close": False,
+            "error_cb": self._on_error,
+            **self._connection.security,
+        }
+
+    def _consumer_settings(self) -> dict[str, Any]:
+        return {
+            **self._settings(),
+            "group.id": self._group,
+            "group.instance.id": self._instance,
+            # Keeps the same partition number of several topics together; cooperative-sticky and
+            # KIP-848's uniform split them.
+            "partition.assignment.strategy": "range",
+            "session.timeout.ms": self._timing.session_ms,
+            "heartbeat.interval.ms": self._timing.heartbeat_ms,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+            "queued.max.messages.kbytes": 16384,
+            "fetch.queue.backoff.ms": 10,
+        }
+
+    def _producer_settings(self) -> dict[str, Any]:
+        return {
+            **self._settings(),
+            "transactional.id": self._instance,
+            "transaction.timeout.ms": self._timing.transaction_ms,
+            "linger.ms": 0,
+            "retry.backoff.ms": 10,
+            "queue.buffering.max.messages": 1_000_000,
+            "message.max.bytes": MESSAGE_BYTES_MAX,
+        }
+
+
+def _committed(offset: int, metadata: str | None) -> Committed | None:
+    return None if offset < 0 else Committed(offset, metadata or "")

@@ -1,0 +1,229 @@
+"""The door by which events and labels come in: a publisher that loses nothing without a word."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from headrace.schemas.errors import InputError, ServiceError
+from headrace.streams.engine.connection import Connection
+from headrace.streams.engine.ids import SchemaIds, use_input_codecs
+from headrace.streams.event import Event
+from headrace.streams.outgoing import Outgoing, outgoing_event, outgoing_label
+from headrace.streams.partitioner import partition_of
+from headrace.streams.plan import Plan
+from headrace.streams.records import BARRIER, WATERMARK
+from headrace.streams.stages.barriers import NAME_CHARS_MAX
+from headrace.streams.subjects import input_schemas
+from headrace.streams.watermark import advance, fresh_clock
+
+_DELIVERY_S = 30.0
+_CLOSE_S = 5.0
+_POLL_EVERY = 500
+"""Records between two looks at what has failed."""
+
+_WRITING = {
+    "enable.idempotence": True,
+    "acks": "all",
+    "message.timeout.ms": int(_DELIVERY_S * 1000),
+    "message.max.bytes": 4 * 1024 * 1024,
+    "linger.ms": 5,
+    # What may wait for acknowledgement: at the bound, event() and label() wait.
+    "queue.buffering.max.messages": 100_000,
+    "queue.buffering.max.kbytes": 65_536,
+    # Successes are counted by what is left; a call for each would cost more than sending it.
+    "delivery.report.only.error": True,
+}
+
+
+class Publisher:
+    """Publishes a pipeline's events and labels.
+
+    Each record goes to the partition of its key by Kafka's own partitioner (many clients of Python
+    use another one by default); an event's key is its entity's, a label's is the id of its event.
+    Records are written idempotently and acknowledged by all replicas in sync. ``event`` and
+    ``label`` return at once, and wait when too much is under way; ``flush``, and leaving the
+    ``with`` block, wait for all acknowledgements. What could not be delivered raises, at the latest
+    there.
+
+    Parameters
+    ----------
+    plan
+        The pipeline.
+    kafka
+        Where Kafka is.
+
+    Attributes
+    ----------
+    events, labels
+        How many were handed over so far.
+
+    Raises
+    ------
+    ServiceError
+        Kafka does not answer, or the pipeline's input topics do not exist.
+    """
+
+    def __init__(self, plan: Plan, kafka: Connection) -> None:
+        self.plan = plan
+        self.kafka = kafka
+        self.events = 0
+        self.labels = 0
+        self._clocks = [fresh_clock(), fresh_clock()]
+        self._partitions = self._count_partitions()
+        avro = dict(input_schemas(plan).values())
+        if avro:
+            use_input_codecs(plan, SchemaIds(kafka).register(avro))
+        self._failed: list[str] = []
+        self._failures = 0
+        self._producer = kafka.producer({**_WRITING, "on_delivery": self._on_failure})
+
+    def _count_partitions(self) -> tuple[tuple[str, int], ...]:
+        """Return topic and partition count of events, and of labels if there are any."""
+        topics = self.plan.topics
+        inputs = [topics.events] + ([topics.labels] if self.plan.labels == "topic" else [])
+        have = self.kafka.partition_counts()
+        missing = [name for name in inputs if name not in have]
+        if missing:
+            raise ServiceError(
+                f"Kafka at {self.kafka.brokers} has no topic {' and no '.join(missing)}."
+                " Create what the pipeline needs with `headrace topics FILE`, or start it with"
+                " `headrace run FILE`."
+            )
+        return tuple((name, have[name]) for name in inputs)
+
+    def event(self, event: Event) -> None:
+        """Publish one event.
+
+        Raises
+        ------
+        TypeError, InputError
+            It is none of this pipeline's events, or one that SCORE would refuse.
+        ServiceError
+            An earlier record could not be delivered.
+        """
+        self.send(outgoing_event(self.plan, event))
+
+    def label(self, label: Event) -> None:
+        """Publish one label; raises as :meth:`event` does."""
+        self.send(outgoing_label(self.plan, label))
+
+    def send(self, record: Outgoing) -> None:
+        """Publish an event or label that was made ready before."""
+        topic, count = self._partitions[record.is_label]
+        self._produce(topic, partition_of(record.key, count), record.key, record.value, [])
+        advance(self._clocks[record.is_label], record.time_ms)
+        if record.is_label:
+            self.labels += 1
+        else:
+            self.events += 1
+        if (self.events + self.labels) % _POLL_EVERY == 0:
+            self._look()
+
+    def barrier(self, name: str) -> None:
+        """Publish a barrier: what was published before has been learned when LEARN announces it.
+
+        Parameters
+        ----------
+        name
+            A name that nobody else uses, of at most 256 characters.
+        """
+        if not 0 < len(name) <= NAME_CHARS_MAX:
+            raise InputError(f"A barrier's name has 1 to {NAME_CHARS_MAX} characters, not {name!r}")
+        self._tell_all([(BARRIER, name.encode())])
+        self.flush()
+
+    def mark(self) -> None:
+        """Promise on every partition that what comes is no older than what was published so far.
+
+        Less the lateness, and by the watermark of what this publisher has published: so it must be
+        the only one, or the one that is behind. Partitions to which no entity belongs hear by it
+        how far time has come, and what waits for them can be let go. Barriers promise the same.
+        """
+        self._tell_all([])
+
+    @property
+    def watermark_ms(self) -> int | None:
+        """How far the published events have come in event time."""
+        watermark: int | None = self._clocks[0][0]
+        return watermark
+
+    def _tell_all(self, said: list[tuple[str, str | bytes | None]]) -> None:
+        """Write a record without value to every partition, behind what was sent before."""
+        for (topic, count), clock in zip(self._partitions, self._clocks, strict=False):
+            headers = list(said)
+            if clock[0] is not None:
+                headers.append((WATERMARK, str(clock[0]).encode()))
+            for partition in range(count if headers else 0):
+                self._produce(topic, partition, None, None, headers)
+
+    def flush(self) -> None:
+        """Wait until everything is acknowledged.
+
+        Raises
+        ------
+        ServiceError
+            Something could not be delivered.
+        """
+        left = self._producer.flush(_DELIVERY_S + _CLOSE_S)
+        self._look()
+        if left:
+            raise ServiceError(
+                f"Kafka at {self.kafka.brokers} has not acknowledged {left} records for"
+                f" {_DELIVERY_S:.0f} s; they may or may not be there."
+            )
+
+    @property
+    def waiting(self) -> int:
+        """How many records are not acknowledged yet."""
+        return len(self._producer)
+
+    def __enter__(self) -> Publisher:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.flush()
+        else:
+            self._producer.flush(_CLOSE_S)
+
+    def _produce(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: list[tuple[str, str | bytes | None]],
+    ) -> None:
+        while True:
+            try:
+                self._producer.produce(topic, value, key, partition, headers=headers)
+            except BufferError:  # the queue is full: wait until some of it is delivered, or failed
+                self._producer.poll(0.05)
+                self._look()
+            except KafkaException as error:
+                raise self.kafka.failure(f"{topic} takes no record", error.args[0]) from error
+            else:
+                return
+
+    def _on_failure(self, error: KafkaError, message: Message) -> None:
+        self._failures += 1
+        if len(self._failed) < 3:
+            self._failed.append(f"{message.topic()}-{message.partition()}: {error.str()}")
+
+    def _look(self) -> None:
+        """Serve what the client has to say; raise if a record could not be delivered."""
+        self._producer.poll(0)
+        if self._failures:
+            count, said = self._failures, "; ".join(self._failed)
+            self._failures, self._failed = 0, []
+            raise ServiceError(
+                f"Kafka at {self.kafka.brokers} did not take {count} records ({said})."
+                " Publish them again: an event that is there already is counted as a duplicate."
+            )

@@ -1,0 +1,319 @@
+"""What is wrong with a declaration: every fault at once, each with its place and a suggestion."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from river import base
+
+from headrace.schemas.avro import field_types, literal_values
+from headrace.streams.duration import duration_ms, duration_text
+from headrace.streams.event import Event
+from headrace.streams.features.checks import WINDOW_MS_MAX, Types, feature_faults, function_faults
+from headrace.streams.pipeline import (
+    Cost,
+    InEvent,
+    Labels,
+    LearnedBaseline,
+    Pipeline,
+    Source,
+    Threshold,
+    last_value,
+    majority,
+)
+from headrace.streams.places import Fault, suggestion
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,48}")
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_TYPES = (str, float, int, bool, bytes, datetime)
+_LABEL_TYPES = {
+    "binary": (bool,),
+    "multiclass": (str,),
+    "regression": (float, int),
+    "anomaly": (bool,),
+}
+_WANTED = {
+    "multiclass": ("a classifier", "bool, or text as a Literal"),
+    "regression": ("a regressor", "float or int"),
+    "anomaly": ("an anomaly detector", "bool"),
+}
+
+
+def task_of(pipeline: Pipeline) -> str | None:
+    """Return binary, multiclass, regression or anomaly; None if the model is none of these."""
+    model = pipeline.model
+    steps = list(model.steps.values()) if hasattr(model, "steps") else [model]
+    if steps and isinstance(steps[-1], base.AnomalyDetector | base.AnomalyFilter):
+        return "anomaly"
+    if isinstance(model, base.Classifier):
+        return "binary" if label_type(pipeline) is bool else "multiclass"
+    return "regression" if isinstance(model, base.Regressor) else None
+
+
+def label_type(pipeline: Pipeline) -> Any:
+    """Return the plain type of the label's field, None if there is none."""
+    labels: Any = pipeline.labels
+    owner = labels.label if isinstance(labels, Labels) else pipeline.events.event
+    if not isinstance(labels, Labels | InEvent) or not _is_event(owner):
+        return None
+    return field_types(owner).get(labels.value, (None, False))[0]
+
+
+def faults_of(pipeline: Pipeline) -> list[str]:
+    """Return one sentence for each fault; an empty list for a declaration that works."""
+    if not isinstance(pipeline.events, Source) or not _is_event(pipeline.events.event):
+        what = f"events={pipeline.events!r} is no Source of a subclass of headrace.Event."
+        found = [Fault(what, 'Write Source(Order, id="...", key="...", time="...").')]
+    else:
+        found = list(_all_faults(pipeline))
+    place = pipeline.place
+    sentences = [
+        fault._replace(place=fault.place or place).sentence(pipeline.name) for fault in found
+    ]
+    return list(dict.fromkeys(sentences))
+
+
+def _all_faults(pipeline: Pipeline) -> Iterator[Fault]:
+    source = pipeline.events
+    labels: Any = pipeline.labels
+    types = field_types(source.event)
+    if not isinstance(pipeline.name, str) or not _NAME.fullmatch(pipeline.name):
+        hint = "Use a letter, then up to 48 letters, digits, - and _."
+        yield Fault(f"name={pipeline.name!r} cannot be the prefix of topics.", hint)
+    yield from _source_faults(source, types)
+    if isinstance(labels, Labels):
+        yield from _labels_faults(labels, source)
+    elif isinstance(labels, InEvent):
+        where = "InEvent"
+        yield from _field_faults(where, "value", labels.value, source.event, types, labels.place)
+    elif labels is not None:
+        yield Fault(f"labels={labels!r} is none.", "Use Labels(...), InEvent(...) or None.")
+    hidden = labels.value if isinstance(labels, InEvent) else None
+    lateness = _parsed(source.lateness) or 0
+    features = pipeline.flat_features()
+    yield from feature_faults(features, source.event, types, lateness, hidden)
+    yield from _model_faults(pipeline)
+    yield from _decide_faults(pipeline)
+    yield from _monitor_faults(pipeline, types, hidden)
+
+
+def _is_event(owner: Any) -> bool:
+    return inspect.isclass(owner) and issubclass(owner, Event)
+
+
+def _field_faults(
+    where: str, what: str, name: str, owner: type, types: Types, place: str
+) -> Iterator[Fault]:
+    if name not in types:
+        said = f'{where}({what}="{name}") names a field that {owner.__name__} does not have.'
+        yield Fault(said, suggestion(name, types), place)
+
+
+def _source_faults(source: Source, types: Types) -> Iterator[Fault]:
+    event, place = source.event, source.place
+    for what in ("id", "key", "time"):
+        yield from _field_faults("Source", what, getattr(source, what), event, types, place)
+    for what in ("id", "key"):
+        yield from _name_faults("Source", what, getattr(source, what), types, place)
+    yield from _time_faults("Source", source.time, types, place)
+    yield from _stream_faults("Source", source, event)
+    for what in ("lateness", "skew"):
+        yield from _duration_faults("Source", what, getattr(source, what), place)
+
+
+def _labels_faults(labels: Labels, source: Source) -> Iterator[Fault]:
+    label, place = labels.label, labels.place
+    if not _is_event(label):
+        yield Fault(f"Labels({label!r}, ...) is no subclass of headrace.Event.", "", place)
+        return
+    types = field_types(label)
+    for what in ("id", "value", "time"):
+        yield from _field_faults("Labels", what, getattr(labels, what), label, types, place)
+    yield from _name_faults("Labels", "id", labels.id, types, place)
+    yield from _time_faults("Labels", labels.time, types, place)
+    yield from _stream_faults("Labels", labels, label)
+    for what in ("wait", "lateness", "ahead"):
+        if getattr(labels, what) is not None:
+            yield from _duration_faults("Labels", what, getattr(labels, what), place)
+    if labels.topic is not None and labels.topic == source.topic:
+        yield Fault(f"Labels and Source both read {labels.topic!r}.", "Use two topics.", place)
+
+
+def _name_faults(where: str, what: str, name: str, types: Types, place: str) -> Iterator[Fault]:
+    plain, optional = types.get(name, (str, False))
+    if optional or not (plain in (str, int) or literal_values(plain)):
+        said = f'{where}({what}="{name}") must be text or an integer, and never null.'
+        yield Fault(said, "Declare the field as str or int.", place)
+
+
+def _time_faults(where: str, name: str, types: Types, place: str) -> Iterator[Fault]:
+    if types.get(name, (datetime, False)) != (datetime, False):
+        said = f'{where}(time="{name}") must be a datetime, and never null.'
+        yield Fault(said, "Declare the field as datetime.", place)
+
+
+def _stream_faults(where: str, stream: Source | Labels, owner: type[Event]) -> Iterator[Fault]:
+    if stream.format not in ("json", "avro"):
+        hint = suggestion(stream.format, ("json", "avro"))
+        yield Fault(f'{where}(format="{stream.format}") is not known.', hint, stream.place)
+    if stream.topic is not None and not _TOPIC.fullmatch(stream.topic):
+        hint = "Use letters, digits, ., _ and -."
+        yield Fault(f"{where}(topic={stream.topic!r}) is no topic's name.", hint, stream.place)
+    for name, (plain, _) in field_types(owner).items():
+        if plain not in _TYPES and not literal_values(plain):
+            said = f"{owner.__name__}.{name} is {plain!r}, which has no Avro type."
+            hint = "Use str, float, int, bool, bytes, datetime or a Literal of texts."
+            yield Fault(said, hint, stream.place)
+
+
+def _parsed(text: Any) -> int | None:
+    try:
+        return duration_ms(text)
+    except ValueError:
+        return None
+
+
+def _duration_faults(where: str, what: str, text: Any, place: str) -> Iterator[Fault]:
+    try:
+        width = duration_ms(text)
+    except ValueError as error:
+        yield Fault(f"{where}({what}=...): {error}.", "", place)
+        return
+    if width > WINDOW_MS_MAX:
+        said = f'{where}({what}="{text}") is longer than the log is kept.'
+        yield Fault(said, f"Use {duration_text(WINDOW_MS_MAX)} or less.", place)
+
+
+def _model_faults(pipeline: Pipeline) -> Iterator[Fault]:
+    model, task = pipeline.model, task_of(pipeline)
+    if inspect.isclass(model):
+        yield Fault(f"model={model.__name__} is a class.", f"Write {model.__name__}().")
+        return
+    if task is None:
+        said = f"the model ends in {type(model).__name__}, which predicts nothing Headrace knows."
+        yield Fault(said, "End it in a River classifier, regressor or anomaly detector.")
+        return
+    if pipeline.labels is None:
+        if task != "anomaly":
+            hint = "Declare labels=Labels(...) or InEvent(...)."
+            yield Fault(f"the model ({task}) learns from labels, and there are none.", hint)
+        return
+    yield from _label_type_faults(pipeline, task)
+
+
+def _label_type_faults(pipeline: Pipeline, task: str) -> Iterator[Fault]:
+    labels: Any = pipeline.labels
+    owner = labels.label if isinstance(labels, Labels) else pipeline.events.event
+    known = isinstance(labels, Labels | InEvent) and _is_event(owner)
+    if not known or labels.value not in field_types(owner):
+        return
+    plain, optional = field_types(owner)[labels.value]
+    said = f"the label {owner.__name__}.{labels.value}"
+    if optional:
+        yield Fault(f"{said} may be null.", "A label says something.", labels.place)
+    kind = str if literal_values(plain) else plain
+    if kind not in _LABEL_TYPES[task]:
+        model, wanted = _WANTED[task]
+        what = f"{said} is {getattr(kind, '__name__', kind)}; {model} learns {wanted}."
+        yield Fault(what, "", labels.place)
+    elif task == "multiclass" and not _takes_classes(pipeline.model):
+        what = f"{said} has several classes, and {_last(pipeline.model)} takes two."
+        yield Fault(what, "Wrap it: river.multiclass.OneVsRestClassifier(...).", labels.place)
+
+
+def _takes_classes(model: Any) -> bool:
+    return bool(getattr(model, "_multiclass", True))
+
+
+def _last(model: Any) -> str:
+    return type(list(model.steps.values())[-1] if hasattr(model, "steps") else model).__name__
+
+
+def _decide_faults(pipeline: Pipeline) -> Iterator[Fault]:
+    decide: Any = pipeline.decide
+    task = task_of(pipeline)
+    if decide is None:
+        return
+    if task in ("multiclass", "regression"):
+        yield Fault(f"decide= is for true or false; this model is {task}.", "Leave it.")
+    if isinstance(decide, Cost):
+        yield from _cost_faults("decide", decide)
+    elif not isinstance(decide, Threshold):
+        yield Fault(f"decide={decide!r} is none.", "Use Threshold(0.5) or Cost(...).")
+    elif not math.isfinite(decide.value) or (task == "binary" and not 0 <= decide.value <= 1):
+        said = f"Threshold({decide.value}) is no probability."
+        yield Fault(said, "Use a number from 0 to 1.", decide.place)
+
+
+def _cost_faults(where: str, cost: Cost) -> Iterator[Fault]:
+    for what in ("false_positive", "false_negative"):
+        amount = getattr(cost, what)
+        if not math.isfinite(amount) or amount < 0:
+            said = f"{where}=Cost({what}={amount}) is no cost."
+            yield Fault(said, "Use a number from 0 on.", cost.place)
+    if cost.false_positive == cost.false_negative == 0:
+        yield Fault(
+            f"{where}=Cost(0, 0) tells no answers apart.", "Say what one costs.", cost.place
+        )
+
+
+def _monitor_faults(pipeline: Pipeline, types: Types, hidden: str | None) -> Iterator[Fault]:
+    monitor = pipeline.monitor
+    for name in monitor.segments:
+        yield from _segment_faults(name, pipeline, types, hidden)
+    for baseline in monitor.baselines:
+        yield from _baseline_faults(baseline, pipeline, hidden)
+    if isinstance(monitor.business, Cost):
+        yield from _cost_faults("business", monitor.business)
+        if task_of(pipeline) in ("multiclass", "regression"):
+            yield Fault("business=Cost(...) is for true or false.", "Leave it.", monitor.place)
+    yield from _duration_faults("Monitor", "reference", monitor.reference, monitor.place)
+    for text in monitor.windows:
+        yield from _duration_faults("Monitor", "windows", text, monitor.place)
+    widths = [width for text in monitor.windows if (width := _parsed(text))]
+    if not monitor.windows:
+        yield Fault("Monitor(windows=[]) watches nothing.", 'Write ["1h", "1d"].', monitor.place)
+    if any(width % min(widths) for width in widths):
+        hint = f"Use multiples of {duration_text(min(widths))}."
+        yield Fault(f"Monitor(windows={list(monitor.windows)}).", hint, monitor.place)
+
+
+def _segment_faults(
+    name: str, pipeline: Pipeline, types: Types, hidden: str | None
+) -> Iterator[Fault]:
+    place = pipeline.monitor.place
+    yield from _field_faults("Monitor", "segments", name, pipeline.events.event, types, place)
+    plain = types.get(name, (str, False))[0]
+    if name == hidden:
+        yield Fault(f'Monitor(segments=["{name}"]) is the label.', "Leave it.", place)
+    elif plain not in (str, bool, int) and not literal_values(plain):
+        said = f'Monitor(segments=["{name}"]) has too many values to tell apart.'
+        yield Fault(said, "Use text, an integer or a boolean.", place)
+
+
+def _baseline_faults(baseline: Any, pipeline: Pipeline, hidden: str | None) -> Iterator[Fault]:
+    place = pipeline.monitor.place
+    if pipeline.labels is None:
+        yield Fault("there are baselines, and no labels to judge them by.", "Leave them.", place)
+    if isinstance(baseline, LearnedBaseline):
+        return
+    name = getattr(baseline, "__name__", repr(baseline))
+    if baseline in (majority, last_value):
+        yield Fault(f"baseline {name} is a function.", f"Write {name}().", place)
+        return
+    for what, hint in function_faults(baseline, 1):
+        yield Fault(f"baseline {name} {what}", hint, place)
+    if hidden is not None and hidden in _names_read(baseline):
+        said = f"baseline {name} reads {hidden!r}, the label."
+        yield Fault(said, "It may read what the model may.", place)
+
+
+def _names_read(function: Any) -> tuple[str, ...]:
+    """Return the names of attributes that a function's own code reads."""
+    code = getattr(function, "__code__", None)
+    return () if code is None else code.co_names

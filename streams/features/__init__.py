@@ -1,0 +1,1 @@
+"""Features: what is computed of an event, and of its entity's past."""

@@ -1,0 +1,92 @@
+"""Features that need no past: what reads each one off an event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from math import isfinite, log1p
+from operator import attrgetter
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from headrace.streams.features.declared import Feature
+
+Read = Callable[[Any], Any]
+
+
+def reader_of(feature: Feature, kind: str) -> Read:
+    """Return what reads a feature off an event; what a user's function raises, it raises.
+
+    Parameters
+    ----------
+    kind
+        What the feature is in records.
+    """
+    if feature.kind == "apply":
+        return _applied(feature, kind)
+    read: Read = attrgetter(feature.fields[0])
+    if feature.kind == "log1p":
+        return lambda event: _log1p(read(event))
+    if feature.kind == "hour":
+        zone = ZoneInfo(dict(feature.options)["tz"])
+        return lambda event: _hour(read(event), zone)
+    return read
+
+
+def number_reader(name: str) -> Read:
+    """Return what reads a numeric field as a float, so that records give back the same type."""
+    read = attrgetter(name)
+
+    def number(event: Any) -> float | None:
+        value = read(event)
+        return None if value is None else float(value)
+
+    return number
+
+
+_AS: dict[str, tuple[type, Callable[[Any], Any]]] = {
+    "number": (float, float),
+    "integer": (int, int),
+    "boolean": (bool, bool),
+    "category": (str, str),
+}
+
+
+def _applied(feature: Feature, kind: str) -> Read:
+    function = feature.function
+    assert function is not None
+    reads = [attrgetter(name) for name in feature.fields]
+    wanted, convert = _AS[kind]
+
+    def call(event: Any) -> Any:
+        values = [read(event) for read in reads]
+        for value in values:
+            if value is None:
+                return None
+        found = function(*values)
+        if found is None:
+            return None
+        if type(found) is not wanted:
+            found = _converted(found, wanted, convert, feature.name)
+        if wanted is float and not isfinite(found):
+            raise ValueError(f"feature {feature.name} is {found}, which is no finite number")
+        return found
+
+    return call
+
+
+def _converted(found: Any, wanted: type, convert: Callable[[Any], Any], name: str) -> Any:
+    """Return a result as its declared type, if nothing is lost: an integer for a number, say."""
+    fits = isinstance(found, str) == (wanted is str)
+    made = convert(found) if fits else None
+    if not fits or made != found:
+        raise TypeError(f"feature {name} is {found!r}; its function promises {wanted.__name__}")
+    return made
+
+
+def _log1p(value: float | None) -> float | None:
+    return None if value is None or value <= -1 else log1p(value)
+
+
+def _hour(value: datetime | None, zone: ZoneInfo) -> int | None:
+    return None if value is None else value.astimezone(zone).hour

@@ -1,0 +1,120 @@
+"""Which stages a pipeline has, and how each is made: for engine, replay and simulator alike.
+
+::
+
+    events ─▶ SCORE ─▶ predictions ─▶ JOIN ─▶ examples ─▶ LEARN      labels in a topic
+              labels ─▶ ROUTE ───────▶
+    events ─▶ SCORE ─▶ examples ─▶ LEARN                             labels in events, or none
+    counts ─▶ MONITOR                                                both
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headrace.schemas.records import Codecs
+from headrace.streams.model import Dumps, Loads
+from headrace.streams.plan import Plan
+from headrace.streams.protocol.stage import Stage
+from headrace.streams.stages.join import JoinStage
+from headrace.streams.stages.learn import INLINE_BYTES_MAX, LearnStage
+from headrace.streams.stages.monitor import MonitorStage
+from headrace.streams.stages.route import RouteStage
+from headrace.streams.stages.score import ScoreStage
+from headrace.streams.topics import Partitions
+
+ROLES = ("score", "join", "learn")
+"""The kinds of processes; each runs the stages of its name's role."""
+
+WAITING_MAX = 250_000
+"""How many predictions and labels a task of JOIN lets wait for each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageDecl:
+    """A stage of a pipeline.
+
+    Attributes
+    ----------
+    role
+        The kind of process that runs it.
+    inputs
+        Its input topics; a task reads the same partition number of each.
+    tasks
+        How many tasks it has: the partition count of its inputs.
+    stored
+        Whether its state lives in the store (LEARN's lives in checkpoints).
+    """
+
+    name: str
+    role: str
+    inputs: tuple[str, ...]
+    tasks: int
+    stored: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class StageParts:
+    """What stages are made of.
+
+    Attributes
+    ----------
+    version
+        The declaration's version.
+    dumps, loads
+        Make an artifact of a model's state, and read it.
+    waiting_max
+        See :class:`JoinStage`.
+    inline_bytes_max
+        See :class:`LearnStage`.
+    """
+
+    plan: Plan
+    codecs: Codecs
+    partitions: Partitions
+    version: int
+    dumps: Dumps
+    loads: Loads
+    waiting_max: int = WAITING_MAX
+    inline_bytes_max: int = INLINE_BYTES_MAX
+
+
+def stage_decls(plan: Plan, partitions: Partitions) -> tuple[StageDecl, ...]:
+    """Return the stages of a pipeline, in the order in which records flow."""
+    topics = plan.topics
+    decls = [StageDecl("score", "score", (topics.events,), partitions.events)]
+    if plan.labels == "topic":
+        inputs = (topics.predictions, topics.labels_routed)
+        decls += [
+            StageDecl("route", "join", (topics.labels,), partitions.labels),
+            StageDecl("join", "join", inputs, partitions.predictions),
+        ]
+    decls.append(StageDecl("monitor", "join", (topics.counts,), 1))
+    decls.append(StageDecl("learn", "learn", (topics.examples,), 1, stored=False))
+    return tuple(decls)
+
+
+def make_stage(name: str, partition: int, parts: StageParts) -> Stage:
+    """Return a fresh stage for one task.
+
+    Parameters
+    ----------
+    name
+        That of one of :func:`stage_decls`.
+    partition
+        The task's partition number.
+    """
+    plan, codecs, partitions = parts.plan, parts.codecs, parts.partitions
+    if name == "score":
+        return ScoreStage(plan, codecs, partition, partitions)
+    if name == "route":
+        return RouteStage(plan, codecs, partition, partitions)
+    if name == "join":
+        return JoinStage(plan, codecs, partition, partitions, parts.waiting_max)
+    if name == "learn":
+        sources = partitions.predictions if plan.labels == "topic" else partitions.events
+        limit = parts.inline_bytes_max
+        return LearnStage(plan, codecs, parts.version, sources, parts.dumps, parts.loads, limit)
+    if name == "monitor":
+        return MonitorStage(plan, codecs)
+    raise ValueError(f"no stage has the name {name!r}")

@@ -1,0 +1,135 @@
+"""Events and labels as they are published, interleaved by their own times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from heapq import merge
+from itertools import groupby
+from operator import attrgetter
+from typing import NamedTuple
+
+from headrace.schemas.errors import InputError
+from headrace.streams.decoding import VALUE_BYTES_MAX, name_fault
+from headrace.streams.event import Event
+from headrace.streams.pipeline import Labels
+from headrace.streams.plan import Plan
+
+
+class Outgoing(NamedTuple):
+    """One event or label, ready to be published.
+
+    Attributes
+    ----------
+    time_ms
+        Its own time. Among several in order: the latest so far.
+    is_label
+        Whether it is a label.
+    key, value
+        The record.
+    """
+
+    time_ms: int
+    is_label: bool
+    key: bytes
+    value: bytes
+
+
+def outgoing_event(plan: Plan, event: Event) -> Outgoing:
+    """Return an event's record; its key is the entity key.
+
+    Raises
+    ------
+    TypeError
+        It is of another class than the pipeline declares.
+    InputError
+        SCORE would refuse it, whoever published it.
+    """
+    source = plan.pipeline.events
+    _check_class(plan, event, source.event, "events")
+    key = plan.event_key(event)
+    _check_name(plan, plan.event_id(event), source.id, "empty_id")
+    _check_name(plan, key, source.key, "empty_key")
+    value = plan.encode_event(event)
+    return Outgoing(plan.event_time_ms(event), False, key.encode(), _checked(plan, value))
+
+
+def outgoing_label(plan: Plan, label: Event) -> Outgoing:
+    """Return a label's record; its key is the id of its event.
+
+    Raises
+    ------
+    TypeError
+        It is of another class than the pipeline declares.
+    InputError
+        The pipeline takes no labels, or ROUTE would refuse this one.
+    """
+    labels = plan.pipeline.labels
+    if not isinstance(labels, Labels):
+        raise InputError(
+            f"{plan.name}: this pipeline takes no labels from a topic. Declare labels=Labels(...)."
+        )
+    _check_class(plan, label, labels.label, "labels")
+    name = plan.label_id(label)
+    _check_name(plan, name, labels.id, "empty_id")
+    value = plan.encode_label(label)
+    return Outgoing(plan.label_time_ms(label), True, name.encode(), _checked(plan, value))
+
+
+def _check_class(plan: Plan, row: Event, wanted: type[Event], what: str) -> None:
+    if not isinstance(row, wanted):
+        raise TypeError(
+            f"{plan.name}: {what} are of the class {wanted.__name__}, not {type(row).__name__}."
+        )
+
+
+def _check_name(plan: Plan, name: str, field: str, code: str) -> None:
+    fault = name_fault(name, field, code)
+    if fault is not None:
+        raise InputError(f"{plan.name}: {fault.detail}")
+
+
+def _checked(plan: Plan, value: bytes) -> bytes:
+    if len(value) > VALUE_BYTES_MAX:
+        raise InputError(
+            f"{plan.name}: a record of {len(value)} bytes; at most {VALUE_BYTES_MAX} are read."
+        )
+    return value
+
+
+def interleaved(
+    plan: Plan, events: Iterable[Event], labels: Iterable[Event] = ()
+) -> Iterator[Outgoing]:
+    """Go through events and labels in the order in which they would have come.
+
+    Events come as they stand: one that is behind others came late. Labels are sorted by their
+    times, so all of them are held in memory, encoded. At one time, events come before labels:
+    what became known then cannot have been used then.
+    """
+    ready = (outgoing_event(plan, event) for event in events)
+    return in_order(ready, (outgoing_label(plan, label) for label in labels))
+
+
+def in_order(events: Iterable[Outgoing], labels: Iterable[Outgoing]) -> Iterator[Outgoing]:
+    """Do what :func:`interleaved` does, with records that are ready to be published."""
+    known = sorted(labels, key=attrgetter("time_ms"))
+    return merge(_rising(events), known, key=attrgetter("time_ms"))
+
+
+def _rising(records: Iterable[Outgoing]) -> Iterator[Outgoing]:
+    latest = None
+    for record in records:
+        latest = record.time_ms if latest is None else max(latest, record.time_ms)
+        yield record._replace(time_ms=latest)
+
+
+def slices(records: Iterable[Outgoing], step_ms: int) -> Iterator[tuple[int, Iterator[Outgoing]]]:
+    """Cut records in order into slices of time; empty ones are left out.
+
+    Yields
+    ------
+    (int, iterator)
+        The end of a slice, a multiple of ``step_ms`` since the epoch, and its records, to be gone
+        through before the next slice is asked for.
+    """
+    for number, part in groupby(records, lambda record: record.time_ms // step_ms):
+        yield (number + 1) * step_ms, part

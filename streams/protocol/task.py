@@ -1,0 +1,177 @@
+"""A task in memory, and how a batch of its records is processed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from headrace.streams.protocol.cache import Cache
+from headrace.streams.protocol.ports import Cut, Lost, Store, TaskId
+from headrace.streams.protocol.stage import Context, Effects, Stage
+from headrace.streams.protocol.steps import Steps, ask
+from headrace.streams.records import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a task is, before anybody owns it.
+
+    Attributes
+    ----------
+    id
+        Its name.
+    inputs
+        Its input topics; all are read at partition ``id.partition``.
+    stored
+        Whether its state lives in the store (LEARN's lives in checkpoints).
+    cache_limit
+        How many entries its cache keeps.
+    """
+
+    id: TaskId
+    inputs: tuple[str, ...]
+    stored: bool = True
+    cache_limit: int = 100_000
+
+
+@dataclass(slots=True)
+class Batch:
+    """A processed run of records: effects, and where they lead.
+
+    Attributes
+    ----------
+    end
+        The cut behind the batch.
+    puts
+        Changed states as bytes.
+    """
+
+    sequence: int
+    count: int
+    end: Cut
+    effects: Effects
+    puts: dict[str, bytes | None]
+
+
+@dataclass(slots=True)
+class Task:
+    """A task that this process owns.
+
+    Attributes
+    ----------
+    token
+        The owner token under which the store was claimed.
+    acked
+        The cut that the store is known to hold.
+    target
+        The cut that is being written to the store; equals ``acked`` at rest.
+    position
+        The cut behind the last processed batch.
+    checkpointed
+        LEARN: the head of the checkpoint chain, as last seen.
+    """
+
+    spec: Spec
+    stage: Stage
+    token: str
+    acked: Cut
+    target: Cut
+    position: Cut
+    cache: Cache
+    sequence: int = 0
+    checkpointed: int = 0
+    lost: bool = field(default=False)
+
+
+def process(task: Task, records: Sequence[Record], store: Store, context: Context) -> Steps[Batch]:
+    """Process records in order and return their batch; the task moves on in memory only.
+
+    Raises
+    ------
+    Lost
+        The store answered for another owner or another cut.
+    """
+    ends = {record.topic: record.offset + 1 for record in records}
+    effects = yield from apply_records(task, records, store, context)
+    task.sequence += 1
+    puts = task.cache.seal(task.sequence)
+    task.position = task.position.moved(ends, effects.meta)
+    return Batch(task.sequence, len(records), task.position, effects, puts)
+
+
+def apply_records(
+    task: Task, records: Sequence[Record], store: Store, context: Context
+) -> Steps[Effects]:
+    """Apply records; should the stage fail, halve them until the one that fails stands alone.
+
+    A restore comes through here too: what was a poison record then is one now, and leaves the
+    state as it did. LEARN's model cannot be rolled back, so LEARN answers for each example
+    itself, and what its ``apply`` raises is no record's fault.
+    """
+    stage, cache = task.stage, task.cache
+    try:
+        prepared = stage.prepare(records)
+        keys = stage.keys(prepared)
+    except Exception as error:  # noqa: BLE001 - a user's function may raise anything
+        failure = error
+    else:
+        yield from _read_missing(task, keys, store, restoring=context.restoring)
+        try:
+            effects = stage.apply(prepared, cache, context)
+            cache.settle()
+        except Exception as error:  # noqa: BLE001 - same
+            failure = error
+            _roll_back(task, error)
+        else:
+            return effects
+    if not records or isinstance(failure, MemoryError):
+        raise failure
+    if len(records) > 1:
+        return (yield from _apply_halves(task, records, store, context))
+    effects = stage.poison(records[0], failure, cache, context)
+    cache.settle()
+    return effects
+
+
+def _roll_back(task: Task, error: Exception) -> None:
+    if not task.spec.stored:
+        raise error
+    task.cache.rollback()
+    if task.stage.whole:
+        task.stage.load(task.cache)
+
+
+def _apply_halves(
+    task: Task, records: Sequence[Record], store: Store, context: Context
+) -> Steps[Effects]:
+    total = Effects()
+    middle = len(records) // 2
+    for half in (records[:middle], records[middle:]):
+        effects = yield from apply_records(task, half, store, context)
+        total.emits.extend(effects.emits)
+        total.meta = total.meta if effects.meta is None else effects.meta
+        total.snapshot = effects.snapshot or total.snapshot
+    return total
+
+
+def _read_missing(
+    task: Task, keys: Collection[str], store: Store, *, restoring: bool
+) -> Steps[None]:
+    """Read states that are not in memory, and check that they are of a cut that we know.
+
+    The answer's cut must be the acknowledged one or the one whose write is under way, as seen
+    before or after the read: a key that is not in memory is not part of that write. In a restore
+    the token is enough: nobody else has written since the claim, and each chunk's own write
+    expects the cut before it.
+    """
+    missing = task.cache.missing(keys)
+    if not missing:
+        return
+    known = {task.acked, task.target}
+    cut, values = yield from ask(
+        "store.read", partial(store.read, task.spec.id, task.token, missing)
+    )
+    if not restoring and cut not in known | {task.acked, task.target}:
+        raise Lost(f"{task.spec.id}: the store holds {cut}, known are {task.acked}, {task.target}")
+    task.cache.fill(values)

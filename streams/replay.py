@@ -1,0 +1,300 @@
+"""Replay: a pipeline over rows in memory, without Kafka: how a user tests and tunes."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from headrace.registry.kept import Checkpoint
+from headrace.schemas.errors import InputError
+from headrace.schemas.records import numbered_codecs
+from headrace.streams.decoded import DecodedRecords
+from headrace.streams.duration import duration_ms
+from headrace.streams.event import Event
+from headrace.streams.flow import StageParts
+from headrace.streams.observe import ALL
+from headrace.streams.outgoing import Outgoing, in_order, outgoing_event, outgoing_label, slices
+from headrace.streams.pipeline import Labels, Pipeline
+from headrace.streams.plan import Plan, plan_of
+from headrace.streams.stages.bulletin import WHOLE_RUN
+from headrace.streams.topics import Partitions
+from headrace.streams.twins.flow import MemoryFlow, checkpoints_of
+
+Row = Event | Mapping[str, Any]
+
+WAITING_ROWS_MAX = 10_000
+"""So many events without a label are scored, lest they pile up."""
+
+_NO_LIMIT = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a replay has come.
+
+    Attributes
+    ----------
+    events, labels
+        How many rows have been published and, with all that follows from them, processed.
+    time_ms
+        The latest of their times, in milliseconds since the epoch.
+    """
+
+    events: int
+    labels: int
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a replay.
+
+    Attributes
+    ----------
+    predictions, examples, dead_letters, metrics
+        The records of these topics, as dictionaries; each has ``to_polars()``.
+    summary
+        The metrics of the whole run by name (docs/metrics.md): counts, quality of the served
+        predictions, baselines, delays. None where there is nothing to say.
+    model
+        River's model, having learned all examples.
+    checkpoints
+        As the registry keeps them: the offset of the examples, and the state as bytes.
+    """
+
+    predictions: DecodedRecords
+    examples: DecodedRecords
+    dead_letters: DecodedRecords
+    metrics: DecodedRecords
+    summary: Mapping[str, float | None]
+    model: Any
+    checkpoints: Sequence[Checkpoint]
+
+
+def replay(
+    pipeline: Pipeline,
+    events: Iterable[Row],
+    labels: Iterable[Row] | None = None,
+    *,
+    step: str | None = None,
+    partitions: int = 1,
+    progress: Callable[[Progress], None] | None = None,
+) -> Result:
+    """Run a pipeline over events and labels in memory, as it would have run at their times.
+
+    The product's own stages and its exactly-once protocol run on an in-memory broker, store and
+    registry; only Kafka, Redis and SQL are left out. Events and labels are published in the order
+    of their own times, each event scored by a model that has learned exactly what was known by
+    then. So the figures are honest: no label influences what was asked before it was known.
+
+    Parameters
+    ----------
+    pipeline
+        The declaration.
+    events
+        Events in the order in which they came, as instances of the pipeline's event class or as
+        mappings by field name (rows of a file or data frame). What a mapping has wrong becomes a
+        dead letter, as in production.
+    labels
+        Labels in any order, likewise; they are held in memory. None if the events carry them, or
+        if there are none.
+    step
+        A duration such as ``"30m"``: events of one slice of event time are scored by the model
+        as of the slice's start, and what is known by its end is learned then; faster, and what
+        ``headrace publish --in-step`` does. By default each label is learned before the next
+        event that happened after it.
+    partitions
+        How many partitions the events, labels and predictions have. More make nothing faster; they
+        show that a pipeline does not depend on their number.
+    progress
+        Called after each step with a :class:`Progress`.
+
+    Returns
+    -------
+    Result
+        Predictions, examples, dead letters, metrics, a summary, the model, its checkpoints.
+
+    Raises
+    ------
+    DeclarationError
+        The pipeline cannot work; all of its faults.
+    TypeError
+        An event or label is of another class than the pipeline declares.
+    InputError
+        Labels are given to a pipeline that takes none, or an instance has an empty id or key.
+    ValueError
+        ``step`` is no duration, or ``partitions`` is less than 1.
+
+    Examples
+    --------
+    >>> from datetime import datetime, timedelta, timezone
+    >>> from river import linear_model
+    >>> from headrace import Event, InEvent, Pipeline, Source, replay, value
+    >>> class Tick(Event):
+    ...     id: str
+    ...     symbol: str
+    ...     at: datetime
+    ...     price: float
+    ...     rose: bool
+    >>> ticks = Pipeline(
+    ...     name="ticks",
+    ...     events=Source(Tick, id="id", key="symbol", time="at"),
+    ...     labels=InEvent("rose"),
+    ...     features=[value("price")],
+    ...     model=linear_model.LogisticRegression(),
+    ... )
+    >>> start = datetime(2024, 5, 1, tzinfo=timezone.utc)
+    >>> result = replay(
+    ...     ticks,
+    ...     [
+    ...         Tick(id=f"t{n}", symbol="A", at=start + timedelta(minutes=n), price=n, rose=n > 4)
+    ...         for n in range(10)
+    ...     ],
+    ... )
+    >>> len(result.predictions), result.predictions[0]["score"], result.summary["events"]
+    (10, 0.5, 10.0)
+    >>> result.model.predict_one({"price": 9.0})
+    True
+    """
+    if partitions < 1:
+        raise ValueError(f"partitions is {partitions}; there is at least 1")
+    plan = plan_of(pipeline)
+    flow = MemoryFlow(_parts(plan, partitions))
+    for now in _steps(flow, _ordered(plan, events, labels), step):
+        if progress is not None:
+            progress(now)
+    flow.finish()
+    return _result(flow)
+
+
+def _parts(plan: Plan, partitions: int) -> StageParts:
+    return StageParts(
+        plan,
+        numbered_codecs(plan.schemas),
+        Partitions(partitions, partitions, partitions),
+        version=1,
+        dumps=pickle.dumps,
+        loads=pickle.loads,  # of what this process dumped a moment ago
+        inline_bytes_max=_NO_LIMIT,  # no wire, no limit
+    )
+
+
+# -- rows
+
+
+def _ordered(plan: Plan, events: Iterable[Row], labels: Iterable[Row] | None) -> Iterator[Outgoing]:
+    declared = plan.pipeline.labels
+    if labels is not None and not isinstance(declared, Labels):
+        raise InputError(
+            f"{plan.name}: this pipeline takes no labels from a topic. Declare labels=Labels(...),"
+            " or give none."
+        )
+    event_class = plan.pipeline.events.event
+    ready = _outgoing(plan, events, event_class, outgoing_event, is_label=False)
+    if not isinstance(declared, Labels):
+        return in_order(ready, ())
+    known = _outgoing(plan, labels or (), declared.label, outgoing_label, is_label=True)
+    return in_order(ready, known)
+
+
+def _outgoing(
+    plan: Plan,
+    rows: Iterable[Row],
+    model: type[Event],
+    make: Callable[[Plan, Event], Outgoing],
+    *,
+    is_label: bool,
+) -> Iterator[Outgoing]:
+    latest_ms = 0
+    for row in rows:
+        if isinstance(row, Mapping):
+            value = json.dumps(row, default=_plain).encode()
+            try:
+                record = make(plan, model.model_validate_json(value))
+            except (ValidationError, InputError):  # for the stages to bury, with the reason
+                record = Outgoing(latest_ms, is_label, b"", value)
+        else:
+            record = make(plan, row)
+        latest_ms = max(latest_ms, record.time_ms)
+        yield record
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON has no type for, as rows of files and data frames may hold it."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+# -- steps
+
+
+def _steps(flow: MemoryFlow, records: Iterable[Outgoing], step: str | None) -> Iterator[Progress]:
+    """Publish and process, a step at a time."""
+    if step is not None:
+        parts: Iterator[Iterable[Outgoing]] = (
+            part for _, part in slices(records, duration_ms(step))
+        )
+    elif flow.plan.labels == "topic":
+        parts = _until_known(records)
+    else:
+        parts = (part for _, part in slices(records, 1))  # events of one time
+    events = labels = time_ms = 0
+    for part in parts:
+        for record in part:
+            time_ms = record.time_ms
+            events, labels = events + (not record.is_label), labels + record.is_label
+            flow.publish(
+                is_label=record.is_label, key=record.key, value=record.value, time_ms=time_ms
+            )
+        flow.turn()
+        yield Progress(events, labels, time_ms)
+
+
+def _until_known(records: Iterable[Outgoing]) -> Iterator[list[Outgoing]]:
+    """Cut records in order where an event follows a label: what was known is learned first."""
+    part: list[Outgoing] = []
+    for record in records:
+        known = part and part[-1].is_label and not record.is_label
+        if known or len(part) >= WAITING_ROWS_MAX:
+            yield part
+            part = []
+        part.append(record)
+    if part:
+        yield part
+
+
+# -- the result
+
+
+def _result(flow: MemoryFlow) -> Result:
+    topics, codecs = flow.plan.topics, flow.parts.codecs
+    metrics = DecodedRecords(flow.history(topics.metrics), codecs.metric)
+    return Result(
+        predictions=DecodedRecords(flow.history(topics.predictions), codecs.prediction),
+        examples=DecodedRecords(flow.history(topics.examples), codecs.example),
+        dead_letters=DecodedRecords(flow.history(topics.dead_letters), codecs.dead_letter),
+        metrics=metrics,
+        summary=_summary(metrics),
+        model=flow.served.bundle.model,
+        checkpoints=checkpoints_of(flow),
+    )
+
+
+def _summary(metrics: DecodedRecords) -> dict[str, float | None]:
+    """Return all metrics of everything and the whole run: what MONITOR said last."""
+    last: dict[str, float | None] = {}
+    revision = None
+    for each in reversed(metrics):
+        revision = revision or each["revision"]
+        if each["revision"] != revision:
+            break
+        if each["window"] == WHOLE_RUN and each["segment"] == ALL:
+            last[each["metric"]] = each["value"]
+    return dict(reversed(last.items()))

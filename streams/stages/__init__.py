@@ -1,0 +1,1 @@
+"""What happens to records: score, route, join, learn, monitor. Pure functions to effects."""

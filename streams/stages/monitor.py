@@ -1,0 +1,155 @@
+"""MONITOR: adds up what the stages count, and says what it amounts to (docs/metrics.md).
+
+All that is emitted, and when, is a function of the counts' log: never of where a batch ends nor of
+a clock (:mod:`headrace.streams.stages.turn` says when what is said).
+
+State keys: ``m``, marks and what is yet to be said; ``r``, the reference of drift; and the totals
+(``ledger``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from headrace.schemas.codec import Undecodable
+from headrace.schemas.records import Codecs
+from headrace.streams.decoding import Rejected
+from headrace.streams.drift import Reference
+from headrace.streams.observe import NO_TILE
+from headrace.streams.plan import Plan
+from headrace.streams.protocol.stage import Context, Effects, View
+from headrace.streams.records import Record
+from headrace.streams.stages.barriers import barrier_of
+from headrace.streams.stages.bulletin import Bulletin, Latest
+from headrace.streams.stages.ledger import Ledger
+from headrace.streams.stages.output import Output
+from headrace.streams.stages.turn import META, REFERENCE, Terms, Turn, fresh_meta, newest_spans
+
+STAGES = frozenset({"score", "route", "join", "learn", "monitor"})
+NAME_CHARS_MAX = 1_000
+"""Of a segment's name; a count's is cut where it is made."""
+
+_Item = tuple[Record, Any]  # decoded fields, Rejected, or a barrier's name
+
+
+class MonitorStage:
+    """MONITOR of a pipeline.
+
+    Parameters
+    ----------
+    plan, codecs
+        The pipeline's.
+    """
+
+    name = "monitor"
+    whole = True
+
+    def __init__(self, plan: Plan, codecs: Codecs) -> None:
+        self._plan = plan
+        self._codecs = codecs
+        self._terms = Terms.of(plan)
+        self._ledger = Ledger(self._terms.tile_ms)
+        self._bulletin = Bulletin(plan, codecs)
+
+    def load(self, view: View) -> None:
+        """Rebuild what is derived from the state: indexes, the reference, the newest values."""
+        self._ledger.load(view)
+        reference = view.get(REFERENCE)
+        self._bulletin.reference = None if reference is None else Reference(reference["totals"])
+        self._refresh(view)
+
+    def prepare(self, records: Sequence[Record]) -> list[_Item]:
+        """Decode."""
+        return [(record, self._read(record)) for record in records]
+
+    def keys(self, prepared: Sequence[_Item]) -> Collection[str]:
+        """Return nothing to be read: the state is in memory, whole."""
+        return ()
+
+    def apply(self, prepared: Sequence[_Item], view: View, context: Context) -> Effects:
+        """Add up, and say what has changed."""
+        output, meta = self._output(), self._meta(view)
+        turn = Turn(self._terms, self._ledger, self._bulletin, view, meta)
+        for record, item in prepared:
+            if type(item) is dict:
+                output.emits += turn.take(record, item, restoring=context.restoring)
+            elif type(item) is Rejected:
+                output.reject(record, item)
+            else:
+                output.emits += turn.say(record, restoring=context.restoring)
+                output.pass_barrier(item, self._plan.topics.metrics)
+        view.put(META, meta)
+        if context.restoring:
+            self._refresh(view)
+        return output.effects(restoring=context.restoring)
+
+    def poison(self, record: Record, error: Exception, view: View, context: Context) -> Effects:
+        """Make a dead letter of a record that no rule foresaw.
+
+        One of MONITOR's own counts is not counted again: that would be read here, and go on.
+        """
+        output = self._output()
+        output.poison(record, error)
+        if self._is_own(record):
+            return Effects([] if context.restoring else output.emits)
+        return output.effects(restoring=context.restoring)
+
+    def latest(self) -> list[Latest]:
+        """Return metric, segment, window and value of the newest windows and the whole run."""
+        return self._bulletin.latest()
+
+    def _output(self) -> Output:
+        return Output(self.name, 0, self._plan, self._codecs)
+
+    # -- records
+
+    def _read(self, record: Record) -> Any:
+        barrier = barrier_of(record)
+        if barrier is not None:
+            return barrier
+        found = self._codecs.count.decode(record.value)
+        if isinstance(found, Undecodable):
+            return Rejected(*found)
+        fault = _fault(found)
+        return found if fault is None else Rejected("out_of_range", fault)
+
+    def _is_own(self, record: Record) -> bool:
+        found = self._codecs.count.decode(record.value)
+        return isinstance(found, dict) and found["stage"] == self.name
+
+    # -- state
+
+    def _meta(self, view: View) -> dict[str, Any]:
+        """Return marks and what is to be said; if tiles have changed, windows begin anew.
+
+        Windows are no part of a declaration's version, so the shortest may change under a state.
+        """
+        meta: dict[str, Any] = view.get(META) or fresh_meta(self._terms.tile_ms)
+        if meta["tile_ms"] != self._terms.tile_ms:
+            self._ledger.retire(view, 2**63)
+            kept = {name: meta[name] for name in ("marks", "lost", "segments")}
+            meta = {**fresh_meta(self._terms.tile_ms), **kept}
+        return meta
+
+    def _refresh(self, view: View) -> None:
+        """Make the newest values anew from the state."""
+        self._bulletin.forget()
+        self._ledger.keep_only(())
+        meta = view.get(META)
+        if meta is None or meta["tile_ms"] != self._terms.tile_ms:
+            return
+        for span in newest_spans(self._terms, meta):
+            for segment in self._ledger.segments(span):
+                totals = self._ledger.total(view, span, segment)
+                self._bulletin.show(self._bulletin.figures(totals, segment), segment, span)
+
+
+def _fault(count: dict[str, Any]) -> str | None:
+    """Return why a count cannot be one of a stage's, None if it can."""
+    if count["stage"] not in STAGES or not 0 <= count["partition"] < 1 << 20:
+        return f"stage is {count['stage'][:50]!r}, partition is {count['partition']}."
+    for cell in count["cells"]:
+        if not NO_TILE <= cell["tile"] < 1 << 53 or len(cell["segment"]) > NAME_CHARS_MAX:
+            return f"tile is {cell['tile']}, segment is {cell['segment'][:50]!r}."
+    return None

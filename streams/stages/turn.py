@@ -1,0 +1,374 @@
+"""When MONITOR says what.
+
+A record of counts
+
+1. moves marks of how far event time has come, and is added to its tiles;
+2. so may complete the *reference* of drift, and make windows *final*: they are said at once;
+3. lets what changed be said, if a second of the log's own time (the timestamps of its records) has
+   gone by since the last time: the newest window of each length, final windows that a late count
+   has corrected, and the whole run.
+
+A barrier has all of (3) said at once. A window that a newer one has overtaken is said once more:
+when it is final. A tile is final when what lies before its end is decided
+(:mod:`headrace.streams.horizon`) *and* JOIN has taken in each of its predictions and LEARN each of
+its examples, dead letters apart; docs/adr/0008.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.streams.drift import SUPPORT_MIN, Reference, is_watched
+from headrace.streams.horizon import Horizon, fresh_marks
+from headrace.streams.metrics import DEAD_LETTERS
+from headrace.streams.observe import ALL, NO_TILE, tile_ms_of
+from headrace.streams.plan import Plan
+from headrace.streams.protocol.stage import View
+from headrace.streams.records import Emit, Record
+from headrace.streams.stages.bulletin import Bulletin
+from headrace.streams.stages.ledger import RUN, Ledger, Span
+from headrace.streams.totals import OTHER, plain
+
+META = "m"
+REFERENCE = "r"
+
+PACE_MS = 1_000
+"""How often what changes is said, by the timestamps of the counts' records."""
+
+SEGMENTS_MAX = 200
+"""Of more segments, the later ones are counted together as ``<field>=(other)``."""
+
+TILES_KEPT = 336
+"""So many tiles behind the final windows can still be corrected, or two longest windows."""
+
+TILES_AHEAD_MAX = 1_000
+"""Of more tiles ahead of the newest event time, the later ones are of the whole run alone."""
+
+_DEAD_LETTER = "dead_letter."
+_TAKEN = ("first_event", "duplicate_event", "late_event")
+
+Meta = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a declaration says about windows, in milliseconds.
+
+    Attributes
+    ----------
+    widths
+        Lengths of windows, shortest first: that of a tile.
+    reference_ms
+        Length of the reference period: a multiple of a tile.
+    joined
+        Whether JOIN runs.
+    """
+
+    tile_ms: int
+    widths: tuple[int, ...]
+    reference_ms: int
+    joined: bool
+    horizon: Horizon
+
+    @classmethod
+    def of(cls, plan: Plan) -> Terms:
+        """Return a plan's terms."""
+        tile_ms = tile_ms_of(plan)
+        reference_ms = -(-plan.reference_ms // tile_ms) * tile_ms
+        widths = tuple(sorted(set(plan.windows_ms)))
+        return cls(tile_ms, widths, reference_ms, plan.labels == "topic", Horizon(plan))
+
+    @property
+    def reach_ms(self) -> int:
+        """How far behind the end of the final windows tiles are kept."""
+        return max(2 * self.widths[-1], TILES_KEPT * self.tile_ms)
+
+    def tile_of(self, time_ms: int) -> int:
+        """Return the start of a time's tile."""
+        return time_ms - time_ms % self.tile_ms
+
+
+def fresh_meta(tile_ms: int) -> Meta:
+    """Return what is known before anything was counted."""
+    return {
+        "tile_ms": tile_ms,
+        "marks": fresh_marks(),
+        "final": None,  # windows that end here or before are final
+        "shown": None,  # end of the newest windows when they were last said
+        "said_at": None,  # timestamp of the record at which something was last said
+        "pending": {},  # segments in which something changed since, by tile
+        "late": {},  # the same, of tiles that were final
+        "due": {},  # by tile: predictions that JOIN, and examples that LEARN, has yet to count
+        "lost": 0,  # dead letters of JOIN and LEARN: they will never be counted
+        "segments": {},
+        "reference_at": None,
+    }
+
+
+def newest_spans(terms: Terms, meta: Meta) -> list[Span]:
+    """Return the newest window of each length, and the whole run."""
+    newest = terms.horizon.newest(meta["marks"])
+    if newest is None:
+        return [None]
+    end = terms.tile_of(newest) + terms.tile_ms
+    return [*((end - width, end) for width in terms.widths), None]
+
+
+class Turn:
+    """One batch's way through the totals.
+
+    Parameters
+    ----------
+    terms, ledger, bulletin
+        MONITOR's.
+    view
+        Its state.
+    meta
+        What it knows; changed in place.
+    """
+
+    def __init__(
+        self, terms: Terms, ledger: Ledger, bulletin: Bulletin, view: View, meta: Meta
+    ) -> None:
+        self._terms = terms
+        self._ledger = ledger
+        self._bulletin = bulletin
+        self._view = view
+        self._meta = meta
+        self._emits: list[Emit] = []
+        self._revision = 0
+        self._restoring = False
+
+    def take(self, record: Record, count: dict[str, Any], *, restoring: bool) -> list[Emit]:
+        """Take in a record of counts; return what is to be said because of it."""
+        self._begin(record, restoring=restoring)
+        marks, horizon = self._meta["marks"], self._terms.horizon
+        moved = horizon.mark(marks, count)
+        newest = horizon.newest(marks)
+        for cell in count["cells"]:
+            self._add(count["stage"], cell, newest)
+        if newest is not None:
+            if moved:
+                self._freeze_reference(newest)
+            self._finish(newest)
+        said_at = self._meta["said_at"]
+        if said_at is None or abs(record.timestamp_ms - said_at) >= PACE_MS:
+            self._say(record.timestamp_ms)
+        return self._emits
+
+    def say(self, record: Record, *, restoring: bool) -> list[Emit]:
+        """Say all that has changed, at a barrier."""
+        self._begin(record, restoring=restoring)
+        self._say(record.timestamp_ms)
+        return self._emits
+
+    def _begin(self, record: Record, *, restoring: bool) -> None:
+        self._emits, self._revision, self._restoring = [], record.offset + 1, restoring
+
+    # -- adding
+
+    def _add(self, stage: str, cell: Mapping[str, Any], newest: int | None) -> None:
+        values, segment = cell["values"], self._segment(cell["segment"])
+        tile = cell["tile"]
+        place = RUN if tile == NO_TILE else self._place(tile, newest)
+        if tile == NO_TILE:
+            values = self._of_run(stage, values)
+        elif place == RUN:
+            if segment == ALL:
+                things = sum(n for name, n in values.items() if ":" not in name and "." not in name)
+                values = {**values, "beyond_windows": things}
+        else:
+            self._note(stage, place, segment, values)
+        self._ledger.take(self._view, place, segment, values)
+        self._meta["pending"].setdefault(str(place), {})[segment] = 1
+
+    def _segment(self, name: str) -> str:
+        """Return a segment's name; of one too many, what it is counted as."""
+        known = self._meta["segments"]
+        if name == ALL or name in known:
+            return name
+        if len(known) < SEGMENTS_MAX:
+            known[name] = 1
+            return name
+        return f"{name.partition('=')[0]}={OTHER}"
+
+    def _place(self, tile: int, newest: int | None) -> int:
+        """Return the tile to add to: :data:`RUN` if windows of this time are out of reach."""
+        terms, final = self._terms, self._meta["final"]
+        whole_ms = terms.reach_ms - terms.widths[-1]  # all windows with such a tile are there whole
+        if tile % terms.tile_ms or (final is not None and tile < final - whole_ms):
+            return RUN
+        if self._ledger.has(tile) or (newest is not None and tile <= newest):
+            return tile
+        ahead = sum(1 for each in self._ledger.tiles() if newest is None or each > newest)
+        return tile if ahead < TILES_AHEAD_MAX else RUN
+
+    def _of_run(self, stage: str, values: Mapping[str, int]) -> Mapping[str, int]:
+        """Return counts without a time; dead letters by stage and reason."""
+        found = {}
+        for name, n in values.items():
+            if not name.startswith(_DEAD_LETTER):
+                found[name] = n
+                continue
+            reason = name[len(_DEAD_LETTER) :]
+            found[f"{DEAD_LETTERS}:{stage}.{reason}"] = n
+            # An example that the model failed to learn was counted before.
+            if stage in ("join", "learn") and reason != "model_failed":
+                self._meta["lost"] += n
+        return found
+
+    def _note(self, stage: str, tile: int, segment: str, values: Mapping[str, int]) -> None:
+        """Note what a tile still waits for, or that it was final already."""
+        final = self._meta["final"]
+        if final is not None and tile < final:
+            self._meta["late"].setdefault(str(tile), {})[segment] = 1
+            return
+        if segment != ALL:
+            return
+        due = self._meta["due"].setdefault(str(tile), [0, 0])
+        if stage == "score":
+            due[0 if self._terms.joined else 1] += values.get("events", 0)
+        elif stage == "join":
+            due[0] -= sum(values.get(name, 0) for name in _TAKEN)
+            due[1] += values.get("matched", 0)
+        elif stage == "learn":
+            due[1] -= values.get("examples", 0)
+
+    # -- the reference of drift
+
+    def _freeze_reference(self, newest: int) -> None:
+        """Keep the first stretch of the reference's length that has events enough, once over."""
+        terms, meta = self._terms, self._meta
+        at = terms.tile_of(terms.horizon.events(meta["marks"], newest))
+        if at == meta["reference_at"] or self._view.get(REFERENCE) is not None:
+            return
+        meta["reference_at"] = at
+        counts = {
+            tile: plain(self._ledger.total(self._view, (tile, tile + 1), ALL), "events")
+            for tile in self._ledger.tiles()
+        }
+        stretches = [(start, start + terms.reference_ms) for start in counts]
+        for start, end in [stretch for stretch in stretches if stretch[1] <= at]:
+            if sum(n for tile, n in counts.items() if start <= tile < end) >= SUPPORT_MIN:
+                self._freeze((start, end))
+                break
+
+    def _freeze(self, span: tuple[int, int]) -> None:
+        totals = self._ledger.total(self._view, span, ALL)
+        watched = {name: family for name, family in totals.items() if is_watched(name)}
+        start, end = span
+        self._view.put(REFERENCE, {"start": start, "end": end, "totals": watched})
+        self._bulletin.reference = Reference(watched)
+
+    # -- final windows
+
+    def _finish(self, newest: int) -> None:
+        """Say the windows that have become final, and let go of tiles that no window needs."""
+        terms, meta = self._terms, self._meta
+        decided = terms.horizon.decided(meta["marks"], newest)
+        tiles = self._ledger.tiles()
+        if not tiles:
+            return
+        before = meta["final"]
+        final = tiles[0] if before is None else before
+        overdue = terms.horizon.overdue(meta["marks"], newest)
+        while final + terms.tile_ms <= decided:
+            if final + terms.tile_ms > overdue and not self._is_complete(final):
+                break
+            final += terms.tile_ms
+            self._say_final(final)
+            final = self._skip(final, tiles, decided)
+            meta["final"] = final
+        if meta["final"] != before:
+            self._retire(newest)
+
+    def _is_complete(self, tile: int) -> bool:
+        due: list[int] = self._meta["due"].get(str(tile), [0, 0])
+        lost: int = self._meta["lost"]
+        return max(due) <= lost
+
+    def _skip(self, final: int, tiles: list[int], decided: int) -> int:
+        """Return up to where all windows are empty, so that a long silence costs nothing."""
+        longest, step = self._terms.widths[-1], self._terms.tile_ms
+        if any(final + step - longest <= tile < final + step for tile in tiles):
+            return final
+        later = [tile for tile in tiles if tile >= final]
+        end = self._terms.tile_of(decided)
+        return max(final, min([end, *later[:1]]))
+
+    def _retire(self, newest: int) -> None:
+        meta = self._meta
+        final = meta["final"]
+        for name in [name for name in meta["due"] if int(name) < final]:
+            del meta["due"][name]
+        before = final - self._terms.reach_ms
+        if self._view.get(REFERENCE) is None:
+            before = min(before, newest - 2 * self._terms.reference_ms)
+        tiles = self._ledger.tiles()
+        if tiles and tiles[0] < before:
+            self._say_late()  # as long as the tiles of these windows are there
+            self._ledger.retire(self._view, before)
+
+    # -- saying
+
+    def _say(self, timestamp_ms: int) -> None:
+        meta = self._meta
+        if not meta["pending"]:
+            return
+        self._say_late()
+        terms = self._terms
+        spans = newest_spans(terms, meta)
+        final = meta["final"]
+        finals = [] if final is None else [(final - width, final) for width in terms.widths]
+        self._ledger.keep_only([*spans, *finals])
+        end = spans[0][1] if spans[0] is not None else None
+        for span in spans:
+            fresh = span is not None and meta["shown"] != end
+            segments = self._ledger.segments(span) if fresh else self._changed(span)
+            self._publish(span, segments, final=False)
+        meta["shown"], meta["said_at"], meta["pending"] = end, timestamp_ms, {}
+
+    def _changed(self, span: Span) -> list[str]:
+        """Return the segments of a window in which something has changed."""
+        found: set[str] = set()
+        for name, segments in self._meta["pending"].items():
+            if span is None or span[0] <= int(name) < span[1]:
+                found.update(segments)
+        return sorted(found)
+
+    def _say_final(self, end: int) -> None:
+        for width in self._terms.widths:
+            span = (end - width, end)
+            self._publish(span, self._ledger.segments(span), final=True)
+
+    def _say_late(self) -> None:
+        """Say again the final windows that late counts have changed."""
+        terms, late = self._terms, self._meta["late"]
+        if not late:
+            return
+        final: int = self._meta["final"]
+        spans: dict[tuple[int, int], set[str]] = {}
+        for name, segments in late.items():
+            tile = int(name)
+            for width in terms.widths:
+                for end in range(tile + terms.tile_ms, min(final, tile + width) + 1, terms.tile_ms):
+                    spans.setdefault((end - width, end), set()).update(segments)
+        for span in sorted(spans):
+            self._publish(span, sorted(spans[span]), final=True)
+        self._meta["late"] = {}
+
+    def _publish(self, span: Span, segments: Iterable[str], *, final: bool) -> None:
+        if self._restoring:
+            return
+        now = newest_spans(self._terms, self._meta)[0]
+        now_ms = 0 if now is None else now[1]
+        for segment in segments:
+            totals = self._ledger.kept_total(self._view, span, segment)
+            figures = self._bulletin.figures(totals, segment)
+            if not final:
+                self._bulletin.show(figures, segment, span)
+            self._emits += self._bulletin.records(
+                figures, segment, span, now_ms, self._revision, final=final
+            )

@@ -1,0 +1,244 @@
+"""A pipeline on real services whose workers are killed and stopped while it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from confluent_kafka import TopicPartition
+
+from headrace.app.services import Services, find_services
+from headrace.app.settings import Settings, settings_from
+from headrace.app.supervision import FENCED, REFUSED
+from headrace.app.wiring import Prepared, open_store, prepare, role_spec
+from headrace.registry.kept import TaskId
+from headrace.streams.engine.admin import Topics
+from headrace.streams.engine.publisher import Publisher
+from headrace.streams.load import load_pipeline
+from headrace.streams.outgoing import Outgoing
+from headrace.streams.plan import Plan, plan_of
+from headrace.streams.records import BARRIER
+from headrace.streams.topics import TopicSpec
+from tests.faults.services import LOW_PORTS
+from tests.faults.slots import NONE, Fault, Slot, wait_until
+
+ROOT = Path(__file__).parents[2]
+FLIGHTS = ROOT / "examples" / "flights" / "pipeline.py"
+
+_RENAMED = """
+from dataclasses import replace
+from headrace.streams.load import load_pipeline
+
+renamed = replace(load_pipeline({path!r}, {pipeline!r}), name={name!r})
+"""
+
+
+QUIET_S = 1.0
+"""So long after a start the next of them is made: importing takes a core."""
+
+
+class System:
+    """Workers of a pipeline, and what publishes to it.
+
+    Parameters
+    ----------
+    name
+        The pipeline gets this name, since others run on the same services.
+    pipeline
+        Which of the file's pipelines.
+    inputs
+        Partition counts of ``events`` and ``labels``, if not as the settings say.
+    ways
+        Variables of single slots, by their names: other addresses of the services.
+    spares
+        So many processes wait, imports done, to be told what to be.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        environment: Mapping[str, str],
+        file: Path = FLIGHTS,
+        *,
+        pipeline: str | None = None,
+        inputs: Mapping[str, int] | None = None,
+        ways: Mapping[str, Mapping[str, str]] | None = None,
+        spares: int = 3,
+    ) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.name = name
+        self.file = folder / "pipeline.py"
+        self.file.write_text(_RENAMED.format(path=str(file), pipeline=pipeline, name=name))
+        self.environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("HEADRACE_")},
+            "PYTHONHASHSEED": "0",
+            "HEADRACE_DATA": str(folder / "data"),
+            **environment,
+        }
+        self.settings: Settings = settings_from(self.environment)
+        self.services: Services = find_services(self.settings)
+        self.plan: Plan = plan_of(load_pipeline(self.file))
+        brokers = Topics(self.services.kafka.brokers)
+        for what, partitions in (inputs or {}).items():
+            config = {"max.message.bytes": "16777216"}
+            brokers.ensure([TopicSpec(getattr(self.plan.topics, what), partitions, config)])
+        self.prepared: Prepared = prepare(self.plan, self.settings, self.services)
+        self.store = open_store(self.services)
+        self.ways = dict(ways or {})
+        self._spares_max = spares
+        self._made = 0
+        self._logs: dict[int, Path] = {}
+        self._started_s = time.monotonic()
+        self._wanted = {
+            str(TaskId(name, self.prepared.version, stage.name, number)): role
+            for role in ("score", "join", "learn")
+            for stage in role_spec(self.prepared, role)[0].stages
+            for number in range(stage.tasks)
+        }
+        self.slots: dict[str, Slot] = {}
+        self._spares = [self._worker() for _ in range(spares)]
+
+    def spare(self) -> subprocess.Popen[bytes]:
+        """Return a process that has imported everything, or will have."""
+        self._started_s = time.monotonic()
+        return self._spares.pop(0) if self._spares else self._worker()
+
+    def _keep_spares(self) -> None:
+        """Make a process ready, once those that were started have had time to begin."""
+        if len(self._spares) < self._spares_max and time.monotonic() - self._started_s > QUIET_S:
+            self._started_s = time.monotonic()
+            self._spares.append(self._worker())
+
+    def has_spare(self) -> bool:
+        """Whether a process has imported everything, and waits."""
+        return bool(self._spares) and self._logs[self._spares[0].pid].stat().st_size > 0
+
+    def _worker(self) -> subprocess.Popen[bytes]:
+        self._made += 1
+        log = self.folder / f"worker-{self._made:03}.log"
+        with log.open("ab") as out:
+            made = subprocess.Popen(
+                [sys.executable, "-m", "tests.faults.worker"],
+                cwd=ROOT, env=self.environment, stdout=out, stderr=out,
+                stdin=subprocess.PIPE, start_new_session=True,
+            )  # fmt: skip
+        self._logs[made.pid] = log
+        return made
+
+    def slot(self, role: str, number: int = 0) -> Slot:
+        """Return a worker's place, made if need be."""
+        return self.slots.setdefault(f"{role}-{number}", self.make_slot(role, number))
+
+    def make_slot(self, role: str, number: int) -> Slot:
+        """Return a place that nobody looks after yet."""
+        slot = Slot(role, number, self.file, self.spare, next(LOW_PORTS))
+        slot.environment = self.ways.get(str(slot), {})
+        return slot
+
+    def start(self, score: int = 1, join: int = 1, learn: int = 1) -> None:
+        """Start workers without faults."""
+        for role, count in (("score", score), ("join", join), ("learn", learn)):
+            for number in range(count):
+                self.slot(role, number).start()
+
+    def wait_running(self, limit_s: float = 60) -> None:
+        """Wait until each worker says that it runs, and each task is somebody's."""
+        wait_until(self._all_run, limit_s, "all workers run")
+
+    def _all_run(self) -> bool:
+        self.look_after()
+        board = self.workers()
+        reports = [board.get(name, {}) for name in self.slots]
+        roles = {slot.role for slot in self.slots.values()}
+        held = {task for report in reports for task in report.get("tasks", ())}
+        return all(
+            report.get("state") == "running" and report.get("pid") == slot.pid
+            for report, slot in zip(reports, self.slots.values(), strict=True)
+        ) and held >= {task for task, role in self._wanted.items() if role in roles}
+
+    def workers(self) -> dict[str, dict[str, Any]]:
+        found = self.store.workers(self.name)
+        return {name: json.loads(text) for name, text in found.items()}
+
+    def look_after(self, faults: Mapping[str, list[Fault]] | None = None) -> None:
+        """Start every worker again that has ended, with its next fault if there is one."""
+        for name, slot in self.slots.items():
+            if slot.ended():
+                ended_well = not slot.codes or slot.codes[-1] not in {REFUSED, FENCED}
+                assert ended_well, f"{name} ended with {slot.codes[-1]}: no supervisor restarts it"
+                following = (faults or {}).get(name)
+                slot.start(following.pop(0) if following else NONE)
+        self._keep_spares()
+
+    def publish(self, publisher: Publisher, records: Iterable[Outgoing]) -> None:
+        for record in records:
+            publisher.send(record)
+        publisher.flush()
+
+    def finish(self, publisher: Publisher, limit_s: float = 90) -> None:
+        """Wait until all that was published is learned and counted, looking after the workers."""
+        barrier = uuid4().hex
+        place = TopicPartition(self.plan.topics.metrics, 0)
+        with self.services.kafka.consumer() as consumer:
+            _, place.offset = consumer.get_watermark_offsets(place, timeout=10)
+            consumer.assign([place])
+            publisher.barrier(barrier)
+
+            def has_come() -> bool:
+                self.look_after()
+                found = [m for m in consumer.consume(1_000, 0.05) if m.error() is None]
+                return any((BARRIER, barrier.encode()) in (m.headers() or ()) for m in found)
+
+            wait_until(has_come, limit_s, "all is learned and counted")
+
+    def replace(self, slot: Slot, fault: Fault) -> None:
+        """Stop a worker in good order, and start one with a fault in its place."""
+        slot.signal(signal.SIGTERM)
+        wait_until(slot.ended, 15, "a worker stops")
+        slot.start(fault)
+
+    def stop(self) -> list[int]:
+        """Stop all workers as a supervisor does; return their exit codes."""
+        for slot in self.slots.values():
+            slot.ask_to_stop()
+        return [code for slot in self.slots.values() if (code := slot.wait()) is not None]
+
+    def close(self) -> None:
+        for slot in self.slots.values():
+            slot.kill()
+        for spare in self._spares:
+            assert spare.stdin is not None
+            spare.stdin.close()
+            spare.wait(30)
+        self.store.close()
+
+    def logs(self) -> str:
+        """Return the ends of the workers' logs, for a failure's message."""
+        parts = []
+        for path in sorted(self.folder.glob("*.log"))[-12:]:
+            lines = path.read_text(errors="replace").splitlines()[-15:]
+            parts.append(f"== {path.name}\n" + "\n".join(lines))
+        return "\n".join(parts)
+
+
+@contextmanager
+def running(system: System) -> Iterator[System]:
+    """Lend a system; its processes are gone afterwards, whatever happened."""
+    try:
+        yield system
+    except BaseException:
+        print(system.logs())
+        raise
+    finally:
+        system.close()

@@ -1,0 +1,165 @@
+"""A pipeline under load on services of its own, to which faults are done one after another."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from headrace.app.stack.process import LOOPBACK
+from headrace.app.wiring import role_spec
+from headrace.streams.engine.roles import group_of
+from headrace.streams.flow import ROLES
+from tests.faults.load import Load
+from tests.faults.proxy import Net
+from tests.faults.services import FaultStack
+from tests.faults.slots import Slot, wait_until
+from tests.faults.system import System
+from tests.faults.watch import Watch
+from tests.services import fetch_or_skip
+
+WIRED = ("score-0", "join-0", "learn-0")
+"""Workers that reach the services by wires."""
+
+RECOVERY_S = 30.0
+"""Within this time after a fault everything must go on, on a machine that has a core to spare."""
+
+WARM_S = 6.0
+SESSION_MS = 4_000
+
+_SETTINGS = {
+    "HEADRACE_PARTITIONS": "4",
+    "HEADRACE_SESSION_MS": str(SESSION_MS),
+    "HEADRACE_TRANSACTION_MS": "4000",
+    "HEADRACE_STALL_S": "15",
+}
+
+
+class Size(NamedTuple):
+    """How many workers of each role there are, and how fast records come."""
+
+    score: int = 2
+    join: int = 2
+    learn: int = 2
+    rate: float = 200.0
+
+
+SMALL = Size()
+
+
+class Trial:
+    """What a fault is done to.
+
+    Attributes
+    ----------
+    limit_s
+        Within this time after a fault everything that was live must go on.
+    """
+
+    def __init__(
+        self, stack: FaultStack, system: System, load: Load, watch: Watch, limit_s: float
+    ) -> None:
+        self.limit_s = limit_s
+        self.stack = stack
+        self.system = system
+        self.load = load
+        self.watch = watch
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, looking after the workers."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.system.look_after()
+            time.sleep(0.02)
+
+    def wait_for(self, holds: Callable[[], bool], limit_s: float, what: str) -> float:
+        """Wait until something is so, looking after the workers; return the seconds."""
+
+        def looked() -> bool:
+            self.system.look_after()
+            return holds()
+
+        return wait_until(looked, limit_s, what)
+
+    def recovered_s(self, since_s: float) -> float:
+        """Wait until everything goes on after a time; return how long that took from there."""
+        end = time.time()
+        until = time.monotonic() + self.limit_s
+        while silent := self.watch.silent(end):
+            self.system.look_after()
+            assert time.monotonic() < until, f"silent for {self.limit_s:g} s: {', '.join(silent)}"
+            time.sleep(0.02)
+        found = self.watch.recovered_s(since_s)
+        assert found is not None
+        return found
+
+    def restarts(self) -> dict[str, int]:
+        """Return how often each slot's worker has ended so far."""
+        return {name: len(slot.codes) for name, slot in self.system.slots.items()}
+
+    def revive(self, name: str) -> float:
+        """Start a part that is dead; return when it answered."""
+        self.stack.begin_again(name)
+        part = self.stack.part(name)
+        self.wait_for(part.answers, 60, f"{part.name} answers")
+        return time.time()
+
+    def health(self, slot: Slot) -> str:
+        """Return what a worker says that it waits for; ``?`` if it does not answer."""
+        connection = http.client.HTTPConnection(LOOPBACK, slot.port, timeout=2)
+        try:
+            connection.request("GET", "/health")
+            found = json.loads(connection.getresponse().read())
+        except (OSError, http.client.HTTPException, ValueError):
+            return "?"
+        finally:
+            connection.close()
+        return str(found["waits_for"])
+
+
+@contextmanager
+def trial(
+    size: Size = SMALL, *, postgres: bool = False, limit_s: float = RECOVERY_S
+) -> Iterator[Trial]:
+    """Lend a trial whose pipeline runs under load; all of it is gone afterwards."""
+    data = Path(tempfile.mkdtemp(prefix="headrace-faults-"))
+    with ExitStack() as ends:
+        ends.callback(shutil.rmtree, data, ignore_errors=True)
+        fetch_or_skip(data)
+        net = Net()
+        ends.callback(net.close)
+        stack = ends.enter_context(FaultStack(data, net, WIRED, postgres=postgres))
+        names = {"kafka": "KAFKA_BROKERS", "redis": "REDIS_URL", "registry": "REGISTRY_URL"}
+        places = {
+            f"HEADRACE_{names[n]}": str(at) for n, at in stack.addresses.items() if n in names
+        }
+        system = System(
+            data / "workers", "flights", {**_SETTINGS, **places}, ways=stack.ways(), spares=1
+        )
+        ends.callback(system.close)
+        topics, kafka = system.plan.topics, system.services.kafka
+        watch = Watch(
+            kafka,
+            [topics.predictions, topics.examples, topics.models],
+            {
+                group_of(system.name, role): role_spec(system.prepared, role)[0].topics
+                for role in ROLES
+            },
+        )
+        load = Load(system.plan, kafka, size.rate)
+        system.start(score=size.score, join=size.join, learn=size.learn)
+        system.wait_running()
+        watch.start()
+        ends.callback(watch.stop)
+        load.start()
+        ends.callback(load.quit)
+        made = Trial(stack, system, load, watch, limit_s)
+        made.wait(WARM_S)
+        watch.settle()
+        yield made

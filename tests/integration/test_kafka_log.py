@@ -1,0 +1,155 @@
+"""What only Kafka itself can show of the log: clients, members, time-outs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, KafkaError
+
+from headrace.app.stack.process import free_port
+from headrace.schemas.errors import Refused
+from headrace.streams.engine.connection import Connection
+from headrace.streams.engine.guard import Guard
+from headrace.streams.engine.log import KafkaLog
+from headrace.streams.protocol.ports import Dead, Unstable
+from headrace.streams.records import Emit
+from tests.integration.logs import TIMING, KafkaCluster, KafkaWorker, Left, leave
+from tests.services import fresh_name
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def cluster(kafka: Connection) -> Iterator[KafkaCluster]:
+    made = KafkaCluster(kafka)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def group() -> str:
+    return fresh_name("group")
+
+
+def joined(cluster: KafkaCluster, group: str, slot: str, *topics: str) -> KafkaWorker:
+    worker = cluster.joined(group, slot, *topics)
+    assert isinstance(worker, KafkaWorker)
+    return worker
+
+
+def poll_until(worker: KafkaWorker, count: int) -> list[Any]:
+    give_up = time.monotonic() + 10
+    while len(worker.messages) < count and time.monotonic() < give_up:
+        worker.poll()
+    return [(message.topic(), message.value()) for message in worker.messages]
+
+
+def test_only_what_was_assigned_is_fetched_from_where_it_was_said(
+    cluster: KafkaCluster, group: str
+) -> None:
+    one, two = cluster.make(), cluster.make()
+    worker = joined(cluster, group, "0", one, two)
+    for topic in (one, two):
+        cluster.append((topic, 0), [b"%d" % at for at in range(5)])
+    for _ in range(20):
+        worker.poll()
+    assert worker.messages == []  # tasks are taken over first
+    worker.log.assign({(one, 0): 3})
+    assert poll_until(worker, 2) == [(one, b"3"), (one, b"4")]
+    assert worker.log.lag((one, 0), 3) == 2
+    assert worker.log.lag((one, 0), 9) == 0
+    assert worker.log.lag((two, 0), 0) is None  # never seen
+    worker.log.assign({(one, 0): 5, (two, 0): 4})
+    assert poll_until(worker, 3)[2:] == [(two, b"4")]
+
+    worker.log.pause([(one, 0)])
+    cluster.append((one, 0), [b"5"])
+    cluster.append((two, 0), [b"5"])
+    assert poll_until(worker, 4)[3:] == [(two, b"5")]
+    for _ in range(20):
+        worker.poll()
+    assert len(worker.messages) == 4
+    worker.log.resume([(one, 0)])
+    assert poll_until(worker, 5)[4:] == [(one, b"5")]
+
+
+def test_a_position_that_retention_has_cut_is_refused(cluster: KafkaCluster, group: str) -> None:
+    topic = cluster.make()
+    worker = joined(cluster, group, "0", topic)
+    cluster.append((topic, 0), [b"%d" % at for at in range(6)])
+    cluster.cut_head((topic, 0), 4)
+    worker.log.assign({(topic, 0): 2})
+    with pytest.raises(Refused, match=r"retention has cut the log.*--accept-loss"):
+        poll_until(worker, 1)
+
+
+def test_the_guard_watches_a_transaction_from_begin_to_end(
+    cluster: KafkaCluster, group: str
+) -> None:
+    topic = cluster.make()
+    worker = cluster.started(group, "0", topic)
+    assert isinstance(worker, KafkaWorker)
+    worker.log.begin()
+    assert list(worker.guard._deadlines) == ["a transaction"]
+    assert worker.guard._deadlines["a transaction"] - time.monotonic() <= TIMING.guard_s == 13
+    worker.log.produce([Emit(topic, 0, None, b"x")])
+    worker.log.end()
+    assert worker.guard._deadlines == {}
+
+
+def test_a_record_that_kafka_does_not_take_ends_the_process(
+    cluster: KafkaCluster, group: str
+) -> None:
+    topic = cluster.make()
+    worker = cluster.started(group, "0", topic)
+    worker.log.begin()
+    with pytest.raises(Dead, match="MSG_SIZE_TOO_LARGE"):
+        worker.log.produce([Emit(topic, 0, None, b"x" * 17_000_000)])
+
+
+def test_a_topic_that_is_not_there_is_refused(cluster: KafkaCluster, group: str) -> None:
+    worker = cluster.started(group, "0", "nowhere")
+    with pytest.raises(Refused, match="headrace topics"):
+        worker.log.topic_id(fresh_name("nowhere"))
+    with pytest.raises((Refused, Dead)):
+        worker.log.bounds((fresh_name("nowhere"), 0))
+
+
+def test_no_broker_is_waited_for_as_long_as_somebody_wants_to(group: str) -> None:
+    nobody = Connection(f"127.0.0.1:{free_port()}")
+    log = KafkaLog(nobody, group, "0", Guard(leave=leave), TIMING)
+    assert not log.open(lambda: False)
+
+
+def test_a_fatal_error_outside_of_any_call_ends_the_process(
+    cluster: KafkaCluster, group: str
+) -> None:
+    worker = cluster.started(group, "0", "any")
+    assert isinstance(worker, KafkaWorker)
+    with pytest.raises(Left, match="1"):
+        worker.log._on_error(KafkaError(KafkaError._INVALID_ARG, "broken", True))
+    with pytest.raises(Left, match="4"):
+        worker.log._on_error(KafkaError(KafkaError.FENCED_INSTANCE_ID, "fenced", True))
+    worker.log._on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN, "down"))  # passes by itself
+    worker.log._on_error(KafkaError(KafkaError.SASL_AUTHENTICATION_FAILED, "who?"))
+    with pytest.raises(Refused, match="HEADRACE_KAFKA_SECURITY"):
+        worker.log.committed([("any", 0)])
+
+
+def test_unanswered_questions_for_offsets_are_asked_again(
+    cluster: KafkaCluster, group: str
+) -> None:
+    """While no broker answers, nobody knows whether offsets are stable."""
+    worker = cluster.started(group, "0", "any")
+    assert isinstance(worker, KafkaWorker)
+    nobody = KafkaLog(
+        Connection(f"127.0.0.1:{free_port()}"), group, "1", Guard(leave=leave), TIMING
+    )
+    assert not nobody.open(lambda: False)
+    nobody._consumer = Consumer(nobody._consumer_settings())
+    with pytest.raises(Unstable):
+        nobody.committed([("any", 0)])
+    nobody._consumer.close()

@@ -1,0 +1,147 @@
+"""What MONITOR said of the whole run, and of windows that are final, computed once more."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tests.oracle import facts
+from tests.oracle.logs import Logs
+from tests.oracle.quality import auc
+from tests.oracle.report import Report
+from tests.oracle.scoring import Truth
+
+COUNTS = (
+    "events", "scored", "late_for_features", "examples", "labelled", "learned", "routed",
+    "first_event", "matched", "expired", "late_event", "duplicate_event", "duplicate_label",
+    "contradicting_label", "late_label", "unmatched_label",
+)  # fmt: skip
+OF_SEGMENTS = (
+    "events", "labelled", "coverage", "accuracy", "log_loss",
+    "baseline.majority.accuracy", "baseline.left_late.accuracy",
+)  # fmt: skip
+FLOAT_ERROR = 1e-9
+
+Key = tuple[str, str, int, int]  # segment, window, start, end
+
+
+def check_metrics(
+    logs: Logs, truth: Truth, examples: list[tuple[int, dict[str, Any]]], report: Report
+) -> None:
+    """Compare the last bulletin of the whole run, and the last one of each final window."""
+    whole, final, revision = _said(logs, truth)
+    ends = [record.offset for _, record in logs.of("counts")]
+    if not ends:
+        return
+    if revision is None or revision <= ends[-1]:
+        said = f"the last bulletin counts up to {revision}, the counts go on to {ends[-1]}"
+        report.differs("metrics", said)
+        return
+    values = truth.counts.items()
+    totals = _added((name, n) for (_, segment, name), n in values if segment == "all")
+    _compare("the whole run", whole, _figures(totals), report)
+    _compare_letters(whole, truth, report)
+    _compare_auc(whole, examples, report)
+    _compare_windows(final, truth, report)
+
+
+def _added(pairs: Iterable[tuple[str, int]]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for name, n in pairs:
+        found[name] += n
+    return found
+
+
+def _compare_windows(final: Mapping[Key, Mapping[str, Any]], truth: Truth, report: Report) -> None:
+    cells: defaultdict[tuple[str, int], list[tuple[str, int]]] = defaultdict(list)
+    for (tile, segment, name), n in truth.counts.items():
+        cells[segment, tile].append((name, n))
+    for (segment, window, start, end), found in final.items():
+        tiles = range(start, end, facts.COUNT_TILE_MS)
+        inside = _added(pair for tile in tiles for pair in cells.get((segment, tile), ()))
+        _compare(f"{segment}, {window} from {start}", found, _figures(inside), report)
+
+
+def _said(logs: Logs, truth: Truth) -> tuple[dict[str, Any], dict[Key, dict[str, Any]], int | None]:
+    """Return the newest records by metric: of the whole run, and of each final window."""
+    whole: dict[str, Any] = {}
+    final: dict[Key, dict[str, Any]] = {}
+    revision: int | None = None
+    newest = {record.key: record for _, record in logs.of("metrics")}  # each is an upsert
+    for record in newest.values():
+        said = truth.schemas.decode(record.value or b"", logs.topics["metrics"])
+        if said["window"] != "all":
+            if said["final"]:
+                key = said["segment"], said["window"], said["window_start"], said["window_end"]
+                final.setdefault(key, {})[said["metric"]] = said
+        elif said["segment"] == "all":
+            whole[said["metric"]] = said
+            revision = max(said["revision"], revision or 0)
+    return whole, final, revision
+
+
+def _figures(values: Mapping[str, int]) -> dict[str, float]:
+    """Return what can be said of some counts, by metric."""
+    found = {name: float(values[name]) for name in COUNTS if values.get(name)}
+    if values.get("events"):
+        found["coverage"] = values.get("labelled", 0) / values["events"]
+    for prefix, name in (
+        ("outcome", ""), ("fresh", "fresh."), ("baseline.majority", "baseline.majority."),
+        ("baseline.left_late", "baseline.left_late."),
+    ):  # fmt: skip
+        tp, fp, tn, fn = (values.get(f"{prefix}.{each}", 0) for each in ("tp", "fp", "tn", "fn"))
+        n = tp + fp + tn + fn
+        if not n:
+            continue
+        found[f"{name}accuracy"] = (tp + tn) / n
+        if not prefix.startswith("baseline"):
+            found[f"{name}log_loss"] = values[f"{prefix}.log_loss"] / (1_000_000 * n)
+            found[f"{name}brier"] = values[f"{prefix}.brier"] / (1_000_000 * n)
+    return found
+
+
+def _compare(
+    where: str, found: Mapping[str, Any], wanted: Mapping[str, float], report: Report
+) -> None:
+    if not where.startswith(("the whole run", "all,")):
+        wanted = {name: value for name, value in wanted.items() if name in OF_SEGMENTS}
+        report.same("metrics", f"metrics of {where}", sorted(found), sorted(wanted))
+    for name, value in wanted.items():
+        said = found.get(name)
+        given = None if said is None else said["value"]
+        report.same("metrics", f"{name} of {where}", given, value)
+
+
+def _compare_letters(whole: Mapping[str, Any], truth: Truth, report: Report) -> None:
+    wanted = Counter(f"dead_letters.{stage}.{code}" for stage, code, _ in truth.rejected.values())
+    found = {name: n["value"] for name, n in whole.items() if name.startswith("dead_letters.")}
+    report.same("metrics", "dead letters", found, {k: float(n) for k, n in sorted(wanted.items())})
+
+
+def _ties(examples: Iterable[Mapping[str, Any]]) -> float:
+    """Return half the share of pairs whose scores are equal: no binning tells them apart."""
+    sides: Counter[tuple[float, bool]] = Counter((e["score"], e["label"]) for e in examples)
+    trues = sum(n for (_, label), n in sides.items() if label)
+    falses = sides.total() - trues
+    pairs = sum(n * sides[score, False] for (score, label), n in sides.items() if label)
+    return pairs / (2 * trues * falses)
+
+
+def _compare_auc(
+    whole: Mapping[str, Any], examples: list[tuple[int, dict[str, Any]]], report: Report
+) -> None:
+    """Compare the binned AUC with the exact one: it says itself how far it may be off."""
+    labels = [example["label"] for _, example in examples]
+    if len(set(labels)) < 2:
+        return
+    exact = auc(labels, [example["score"] for _, example in examples])
+    said = whole.get("auc")
+    report.compared["metrics"] += 1
+    if said is None or said["value"] is None:
+        report.differs("metrics", f"no auc of the whole run; the oracle says {exact}")
+        return
+    half = said["detail"]["half_width"]
+    coarse = half - _ties([example for _, example in examples]) > 0.01 and len(labels) > 2_000
+    if abs(said["value"] - exact) > half + FLOAT_ERROR or coarse:
+        report.differs("metrics", f"auc is {said['value']} ± {half}, the oracle says {exact}")

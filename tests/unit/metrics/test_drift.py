@@ -1,0 +1,95 @@
+"""PSI: nothing where nothing has changed, much where much has, and never blind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import log
+from random import Random
+
+import pytest
+
+from headrace.streams.buckets import number_bucket
+from headrace.streams.drift import GROUPS_MAX, NULL, SMOOTHING, Groups, Reference, is_watched
+from headrace.streams.totals import Family
+
+
+def binned(values: list[float | None]) -> Family:
+    return dict(Counter(NULL if v is None else str(number_bucket(v)) for v in values))
+
+
+def normal(random: Random, n: int, mean: float = 100.0) -> Family:
+    return binned([random.gauss(mean, 10.0) for _ in range(n)])
+
+
+def test_the_same_distribution_has_about_the_psi_of_chance() -> None:
+    random = Random(7)
+    ratios = []
+    for _ in range(60):
+        figure = Groups(normal(random, 1_000)).psi(normal(random, 500))
+        assert figure.value is not None
+        ratios.append(figure.value / figure.detail["chance"])
+    assert 0.7 < sum(ratios) / len(ratios) < 1.3
+
+
+def test_a_moved_distribution_is_seen() -> None:
+    random = Random(8)
+    groups = Groups(normal(random, 1_000))
+    small, large = (groups.psi(normal(random, 1_000, mean)).value for mean in (105.0, 130.0))
+    assert small is not None
+    assert large is not None
+    assert 0.1 < small < 1 < large
+
+
+@pytest.mark.parametrize("moved", [1.0, 3.0, None])
+def test_a_constant_that_changes_is_seen(moved: float | None) -> None:
+    groups = Groups(binned([2.0] * 200))
+    assert groups.psi(binned([2.0] * 300)).value == 0
+    value = groups.psi(binned([moved] * 100)).value
+    assert value is not None
+    assert value > 1
+
+
+def test_psi_is_its_formula() -> None:
+    groups = Groups({"true": 60, "false": 40})
+    figure = groups.psi({"true": 60, "false": 138, NULL: 2})
+    window, reference = (60, 138, 2), (60, 40, 0)
+    n, m, extra = 200, 100, 3 * SMOOTHING
+    shares = [
+        ((a + SMOOTHING) / (n + extra), (b + SMOOTHING) / (m + extra))
+        for a, b in zip(window, reference, strict=True)
+    ]
+    assert figure.value == pytest.approx(sum((p - q) * log(p / q) for p, q in shares), rel=1e-12)
+    assert figure.support == 200
+    assert figure.detail == {"groups": 3.0, "chance": pytest.approx(2 * (1 / 200 + 1 / 100))}
+
+
+def test_groups_hold_about_equal_shares() -> None:
+    groups = Groups({str(number): 10 for number in range(100)})
+    assert groups.reference == [0, *[100] * GROUPS_MAX, 0, 0, 0]
+
+
+def test_a_bucket_that_fills_several_shares_is_one_group() -> None:
+    groups = Groups({"0": 950, **{str(number): 1 for number in range(1, 51)}})
+    assert groups.reference == [0, 950, 50, 0, 0, 0]
+
+
+def test_the_most_frequent_values_of_a_category_are_groups() -> None:
+    groups = Groups({f"={name}": 100 - name for name in range(12)} | {NULL: 5})
+    assert groups.reference == [0, 0, *(100 - name for name in range(9)), 91 + 90 + 89, 5]
+    assert groups.psi({"=0": 500}).value != groups.psi({"=11": 500}).value
+
+
+@pytest.mark.parametrize("few", [{}, {"true": 99}])
+def test_too_few_say_nothing(few: Family) -> None:
+    assert Groups({"true": 100}).psi(few).value is None
+    assert Groups(few).psi({"true": 100}).value is None
+
+
+def test_features_and_the_score_are_watched() -> None:
+    totals = {"score": {"3": 200}, "feature.load": {"5": 200}, "outcome.true": {"5": 200}}
+    reference = Reference(totals)
+    found = reference.figures({"score": {"3": 200}})
+    assert list(found) == ["psi.score", "psi.feature.load"]
+    assert found["psi.score"].value == 0
+    assert found["psi.feature.load"].value is None
+    assert not is_watched("outcome.true")
