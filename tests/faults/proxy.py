@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from headrace.app.stack.process import LOOPBACK
@@ -64,15 +64,21 @@ class Wire:
         if self._refuses:
             writer.transport.abort()
             return
-        self._links.add(writer)
-        with suppress(OSError):
+        with suppress(OSError), self._linked(writer):
             await self._passes.wait()
             there, back = await asyncio.open_connection(LOOPBACK, self.target)
-            self._links.add(back)
-            await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
-            self._links.discard(back)
-        self._links.discard(writer)
-        writer.transport.abort()
+            with self._linked(back):
+                await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
+
+    @contextmanager
+    def _linked(self, writer: asyncio.StreamWriter) -> Iterator[None]:
+        """Know a connection as long as it is served, and break it off however that ends."""
+        self._links.add(writer)
+        try:
+            yield
+        finally:
+            self._links.discard(writer)
+            writer.transport.abort()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Hand on what comes, and that it has ended."""
@@ -116,3 +122,4 @@ async def _cancel_all() -> None:
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.sleep(0)  # what was broken off lets go of its socket in the next round

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -64,6 +66,23 @@ def test_who_is_refused_hears_so_and_may_come_again(wire: Wire) -> None:
     with socket.create_connection((LOOPBACK, wire.port), timeout=5) as link:
         link.sendall(b"three")
         assert link.recv(9) == b"three"
+
+
+def test_a_closed_net_leaves_no_connection_behind() -> None:
+    with socket.create_server((LOOPBACK, 0)) as service:
+        net = Net()
+        wire = net.wire(service.getsockname()[1])
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", ResourceWarning)
+            with socket.create_connection((LOOPBACK, wire.port), timeout=5) as link:
+                behind, _ = service.accept()
+                with behind:
+                    net.close()
+                    assert closed(link)
+                    assert closed(behind)
+            del net, wire
+            gc.collect()
+        assert [str(one.message) for one in said] == []
 
 
 def closed(link: socket.socket) -> bool:
