@@ -38,7 +38,7 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--copies", type=int, default=10, help="of each flight in the backlog")
+    parser.add_argument("--copies", type=int, default=20, help="of each flight in the backlog")
     parser.add_argument("--weeks", type=int, default=1, help="how often the week is repeated")
     parser.add_argument("--rate", type=int, default=1_000, help="events/s when latency is measured")
     parser.add_argument("--seconds", type=float, default=15.0, help="of latency")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from pathlib import Path
 from threading import Event, Thread
 from time import time
@@ -47,8 +46,8 @@ def cpu_s(roots: Iterable[int], having: str = "") -> float:
     return total
 
 
-@lru_cache(maxsize=1_024)
 def _arguments(pid: int) -> tuple[str, ...]:
+    """Read a command line, each time: between fork and exec it is still the parent's."""
     try:
         return tuple(Path(f"/proc/{pid}/cmdline").read_text().split("\0"))
     except OSError:

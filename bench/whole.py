@@ -11,10 +11,11 @@ consumer at read_committed has the prediction in hand.
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
@@ -38,6 +39,7 @@ PARTITIONS = 2
 SETTLE_S = 240.0
 BARRIER = "bench-end"
 WARM_S = 5.0
+WAKING = 20
 GROUPS = ("own", "kafka", "redis", "score", "join", "learn")
 """Whose CPU is measured, in the order of :class:`Whole`."""
 
@@ -207,11 +209,11 @@ class Seen:
 
     def _run(self) -> None:
         while not self.ended:
-            message = self._consumer.poll(0.1)
-            while message is not None:
+            messages = self._consumer.consume(1_000, 0.002)
+            now = perf_counter()
+            for message in messages:
                 if message.error() is None and message.key() is not None:
-                    self.at[message.key()] = perf_counter()
-                message = self._consumer.poll(0)
+                    self.at[message.key()] = now
         self._consumer.close()
 
     def close(self) -> None:
@@ -220,27 +222,61 @@ class Seen:
         self._thread.join()
 
 
+class Ready(NamedTuple):
+    """A record that is only to be produced: making it ready is not what is measured.
+
+    Attributes
+    ----------
+    name
+        The event's id; None of a label.
+    """
+
+    topic: str
+    place: int
+    key: bytes
+    value: bytes
+    name: bytes | None
+
+
+def ready(plan: Plan, events: int) -> list[Ready]:
+    """Make so many events ready, with the labels that come between them."""
+    found, count = [], 0
+    for record in history(plan, events // 5_000 + 1):
+        name = None if record.is_label else _event_id(plan, record.value)
+        topic = plan.topics.labels if record.is_label else plan.topics.events
+        place = partition_of(record.key, PARTITIONS)
+        found.append(Ready(topic, place, record.key, record.value, name))
+        count += not record.is_label
+        if count == events:
+            return found
+    raise ValueError(f"the history has {count} events, {events} are wanted")
+
+
 def _paced(brokers: str, plan: Plan, rate: int, events: int, meter: Meter) -> Latency:
+    """Produce as the product's own publisher does, and see what comes back.
+
+    The cores are shared with what is measured, so whatever can be done before is done before.
+    """
     seen = Seen(brokers, plan)
-    producer = Producer({"bootstrap.servers": brokers, "linger.ms": 0, "enable.idempotence": True})
-    records = history(plan, events // 5_000 + 1)
+    producer = Producer({"bootstrap.servers": brokers, "linger.ms": 5, "enable.idempotence": True})
+    records = ready(plan, WAKING + events)
+    _wake(producer, records[:WAKING], seen)
     sent: dict[bytes, float] = {}
-    _wake(producer, plan, records, seen)
+    gc.freeze()
     begun, begun_at = perf_counter(), time()
-    for record in records:
-        if len(sent) == events:
-            break
-        if not record.is_label:
+    for record in records[WAKING:]:
+        if record.name is not None:
             due = begun + len(sent) / rate
             while (left := due - perf_counter()) > 0:
-                producer.poll(min(left, 0.001))
-            sent[_event_id(plan, record.value)] = perf_counter()
-        _produce(producer, plan, record)
+                sleep(left)
+            sent[record.name] = perf_counter()
+        _produce(producer, record)
     producer.flush(30)
     ended_at, deadline = time(), monotonic() + 30
     while len(sent.keys() - seen.at.keys()) and monotonic() < deadline:
         sleep(0.1)
     seen.close()
+    gc.unfreeze()
     measured = list(sent)[int(rate * WARM_S) :]
     took = sorted((seen.at[name] - sent[name]) * 1e3 for name in measured if name in seen.at)
     own_us = meter.used_s("own", begun_at, ended_at) * 1e6 / len(sent)
@@ -249,10 +285,10 @@ def _paced(brokers: str, plan: Plan, rate: int, events: int, meter: Meter) -> La
     return Latency(rate, len(measured), missing, p50, p90, p99, own_us)
 
 
-def _wake(producer: Producer, plan: Plan, records: Iterator[Any], seen: Seen) -> None:
+def _wake(producer: Producer, records: Sequence[Ready], seen: Seen) -> None:
     """Publish a few records and wait until the workers have answered one."""
-    for _ in range(20):
-        _produce(producer, plan, next(records))
+    for record in records:
+        _produce(producer, record)
     producer.flush(30)
     deadline = monotonic() + 60
     while not seen.at:
@@ -265,8 +301,6 @@ def _event_id(plan: Plan, value: bytes) -> bytes:
     return plan.event_id(plan.decode_event(value, 2**60)).encode()
 
 
-def _produce(producer: Producer, plan: Plan, record: Any) -> None:
-    topic = plan.topics.labels if record.is_label else plan.topics.events
-    place = partition_of(record.key, PARTITIONS)
-    producer.produce(topic, record.value, record.key, place)
+def _produce(producer: Producer, record: Ready) -> None:
+    producer.produce(record.topic, record.value, record.key, record.place)
     producer.poll(0)
