@@ -16,6 +16,7 @@ from math import ceil
 from threading import Lock
 from typing import Any, NamedTuple
 
+from headrace.app.values import Values, value_in
 from headrace.streams.engine.connection import Connection
 from headrace.streams.engine.watch import Seen, Wanted, watch
 from headrace.streams.records import Record
@@ -29,17 +30,6 @@ _DAY_MS = 86_400_000
 _DAYS_KEPT = 400
 _RECENT = 2_000
 _UNMATCHED_MAX = 100_000
-
-
-class Value(NamedTuple):
-    """A metric's newest value."""
-
-    value: float | None
-    support: int
-    coverage: float | None
-
-
-Values = dict[str, Value]
 
 
 class Latency(NamedTuple):
@@ -147,7 +137,7 @@ class Observed:
             self._barriers.append(name)
 
     def _on_metric(self, fields: dict[str, Any]) -> None:
-        found = Value(fields["value"], fields["support"], fields["coverage"])
+        found = value_in(fields)
         if fields["window"] == WHOLE_RUN:
             self._whole[fields["metric"]] = found
             return

@@ -15,17 +15,11 @@ from typing import Any
 from uuid import uuid4
 
 from headrace.app.board import Board, board_of
-from headrace.app.demo.observed import Observed, Values
+from headrace.app.demo.observed import Observed
 from headrace.app.demo.source import History
-from headrace.app.demo.summary import (
-    Summary,
-    count_of,
-    drift_of,
-    quality_of,
-    summary_of,
-    value_of,
-)
+from headrace.app.demo.summary import Summary, quality_of, summary_of
 from headrace.app.demo.view import Quality, View
+from headrace.app.values import Values, count_of, drift_of, value_of
 from headrace.app.wiring import Prepared, open_store
 from headrace.schemas.errors import ServiceError
 from headrace.streams.duration import duration_text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 
 from headrace.app.demo.view import Picture, View, plain_line
+from headrace.app.drawing import save_svg
 
 _SHOW_S = 0.25
 _PLAIN_S = 2.0
@@ -73,17 +73,4 @@ def screen(console: Console) -> Iterator[Screen]:
 
 def save_picture(view: View, file: Path, title: str) -> None:
     """Keep a picture as SVG, as a terminal of :data:`PICTURE_COLUMNS` columns shows it."""
-    with Path("/dev/null").open("w", encoding="utf-8") as nowhere:
-        console = Console(
-            record=True, width=PICTURE_COLUMNS, height=40, file=nowhere, force_terminal=True,
-            color_system="truecolor",
-        )  # fmt: skip
-        console.print(Picture(view))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(self_contained(console.export_svg(title=title)), "utf-8")
-
-
-def self_contained(svg: str) -> str:
-    """Return rich's SVG without the fonts that it would fetch: any of one width will do."""
-    bare = re.sub(r"\s*@font-face \{.*?\}", "", svg, flags=re.DOTALL)
-    return bare.replace("font-family: Fira Code", "font-family: Menlo, Consolas, DejaVu Sans Mono")
+    save_svg(Picture(view), file, title, PICTURE_COLUMNS, 40)

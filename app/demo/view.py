@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from math import log10
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.panel import Panel
@@ -18,16 +16,18 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-WIDE = 76
-"""From so many columns on, parts stand side by side, in frames."""
+from headrace.app.drawing import (
+    BAR,
+    WIDE,
+    count_text,
+    drift_bar,
+    moment_text,
+    number_text,
+    sparkline,
+)
 
 DRIFT_ROWS = 4
 
-_SPARKS = "▁▂▃▄▅▆▇█"
-_DRIFT_LEAST = 0.01
-_DRIFT_NOTABLE = 0.1
-_DRIFT_LARGE = 0.25
-_BAR = 8
 _METRICS = ("auc", "log_loss", "accuracy")
 
 
@@ -140,7 +140,7 @@ def _head(view: View) -> Table:
     if view.restarts:
         now += f", {view.restarts} restarts"
     head.add_row(Text(view.title, style="bold"), f"{view.seconds:,.0f} s")
-    head.add_row(f"event time {_moment(view.event_time_ms)}", now)
+    head.add_row(f"event time {moment_text(view.event_time_ms)}", now)
     return head
 
 
@@ -180,7 +180,7 @@ def _model(view: View) -> Table:
         ("lag, examples", view.model_lag_p50, view.model_lag_p99),
         ("latency, ms", view.latency_p50_ms, view.latency_p99_ms),
     ):
-        table.add_row(name, f"p50 {_count(low)} p99 {_count(high)}")
+        table.add_row(name, f"p50 {count_text(low)} p99 {count_text(high)}")
     table.add_row("AUC by day", sparkline(view.auc_by_day) or "–")
     return table
 
@@ -199,7 +199,7 @@ def _quality(view: View, *, wide: bool) -> Table:
         cells = [name.replace("_", " ")]
         found = [getattr(p.get(name, Quality()), metric) for p in parts for metric in _METRICS]
         for value, top in zip(found, best, strict=True):
-            text = _number(value)
+            text = number_text(value)
             cells.append(f"[bold green]{text}[/]" if value is not None and value == top else text)
         table.add_row(*cells)
     return table
@@ -223,36 +223,14 @@ def _drift(view: View, columns: int) -> RenderableType:
     for _ in range(columns):
         table.add_column(no_wrap=True, ratio=1)
         table.add_column(justify="right")
-        table.add_column(width=_BAR)
+        table.add_column(width=BAR)
     for row in range(DRIFT_ROWS):
         cells: list[RenderableType] = []
         for name, psi in shown[row::DRIFT_ROWS]:
-            cells += [name, f"{psi:.2f}", _bar(psi)]
+            cells += [name, f"{psi:.2f}", drift_bar(psi)]
         if cells:
             table.add_row(*cells)
     return table
-
-
-def _bar(psi: float) -> Text:
-    style = "red" if psi >= _DRIFT_LARGE else "yellow" if psi >= _DRIFT_NOTABLE else "green"
-    decades = log10(max(psi, _DRIFT_LEAST) / _DRIFT_LEAST)  # from a hundredth to ten: three
-    return Text("█" * max(1, min(_BAR, round(_BAR * decades / 3))), style=style)
-
-
-def sparkline(values: Sequence[float]) -> str:
-    """Return values as a row of small bars, the least lowest; the newest thirty of them.
-
-    Examples
-    --------
-    >>> sparkline([0.0, 0.5, 1.0])
-    '▁▅█'
-    """
-    shown = values[-30:]
-    if not shown:
-        return ""
-    low = min(shown)
-    span = (max(shown) - low) or 1.0
-    return "".join(_SPARKS[round((value - low) / span * (len(_SPARKS) - 1))] for value in shown)
 
 
 def plain_line(view: View) -> str:
@@ -261,7 +239,7 @@ def plain_line(view: View) -> str:
         return f"{view.waits_for} …"
     totals = view.totals
     said = [
-        f"{view.seconds:4.0f} s  {view.share:4.0%}  {_moment(view.event_time_ms)}",
+        f"{view.seconds:4.0f} s  {view.share:4.0%}  {moment_text(view.event_time_ms)}",
         f"events {totals.get('events', 0):,}",
         f"predictions {totals.get('predictions', 0):,}",
         f"labels {totals.get('labels', 0):,}",
@@ -275,19 +253,3 @@ def plain_line(view: View) -> str:
     if view.waits_for:
         said.append(view.waits_for)
     return "  ".join(said)
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.3f}" if value < 9.9995 else f"{value:.2f}"
-
-
-def _count(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.0f}"
-
-
-def _moment(time_ms: int | None) -> str:
-    if time_ms is None:
-        return "–"
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%a %d %b %Y %H:%M UTC")

@@ -14,6 +14,7 @@ from headrace.streams.engine.decoder import Decoder
 from headrace.streams.engine.ids import SchemaIds
 from headrace.streams.engine.messages import grouped
 from headrace.streams.records import Record
+from headrace.streams.records import TopicPartition as Place
 
 _FETCH = 1_000
 _WAIT_S = 0.1
@@ -40,6 +41,9 @@ def watch(
     kafka: Connection,
     topics: Mapping[str, Wanted | None],
     go_on: Callable[[], bool],
+    *,
+    last: int | None = None,
+    at_end: Callable[[Place], None] | None = None,
 ) -> Iterator[Sequence[Seen]]:
     """Go through topics at ``read_committed`` from their beginnings, and wait for more.
 
@@ -52,6 +56,11 @@ def watch(
         none of them.
     go_on
         Asked at least ten times a second; the watch ends when it returns False.
+    last
+        Begin about so many records before each partition's end, not at its beginning.
+    at_end
+        Told of each partition whose end has been reached; what came before it has been yielded,
+        or is in what is yielded next.
 
     Yields
     ------
@@ -75,10 +84,13 @@ def watch(
             raise kafka.failure(what, error)
 
     with kafka.asking(what), kafka.consumer() as consumer:
-        consumer.assign(_beginnings(consumer, topics, kafka))
+        consumer.assign(_beginnings(consumer, topics, kafka, last))
         while go_on():
             first = consumer.poll(_WAIT_S)
             messages = [] if first is None else [first, *consumer.consume(_FETCH, 0)]
+            if at_end is not None:
+                for place in _ended(messages):
+                    at_end(place)
             yield [
                 Seen(record, _fields(decoders.get(topic), record))
                 for (topic, _), records in grouped(messages, check)
@@ -87,7 +99,7 @@ def watch(
 
 
 def _beginnings(
-    consumer: Consumer, topics: Iterable[str], kafka: Connection
+    consumer: Consumer, topics: Iterable[str], kafka: Connection, last: int | None
 ) -> list[TopicPartition]:
     have = consumer.list_topics(timeout=REQUEST_S).topics
     places = []
@@ -99,9 +111,19 @@ def _beginnings(
             )
         for number in sorted(have[topic].partitions):
             place = TopicPartition(topic, number)
-            place.offset, _ = consumer.get_watermark_offsets(place, timeout=REQUEST_S)
+            first, end = consumer.get_watermark_offsets(place, timeout=REQUEST_S)
+            place.offset = first if last is None else max(first, end - last)
             places.append(place)
     return places
+
+
+def _ended(messages: Iterable[Any]) -> list[Place]:
+    found = [(each, each.error()) for each in messages]
+    return [
+        (each.topic(), each.partition())
+        for each, error in found
+        if error is not None and error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001 - same
+    ]
 
 
 def _fields(how: tuple[Wanted, Decoder] | None, record: Record) -> dict[str, Any] | None:

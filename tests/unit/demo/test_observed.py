@@ -25,7 +25,7 @@ def record(topic: str, offset: int = 0, time_ms: int = 0, **rest: Any) -> Record
 def metric(name: str, value: float | None, window: str = "all", end_ms: int = 0) -> Seen:
     fields = {
         "metric": name, "segment": "all", "window": window, "window_end": end_ms,
-        "value": value, "support": 7, "coverage": 0.5,
+        "value": value, "support": 7, "coverage": 0.5, "detail": {}, "final": False,
     }  # fmt: skip
     return Seen(record(TOPICS.metrics), fields)
 

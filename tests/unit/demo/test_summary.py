@@ -7,9 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from headrace.app.demo.observed import Latency, Value, Values
+from headrace.app.demo.observed import Latency
 from headrace.app.demo.summary import sentences, summary_of, summary_table
 from headrace.app.demo.words import what_next
+from headrace.app.values import Value, Values
 
 KEYS = {
     "events", "predictions", "dead_letters", "dead_letters_by_reason", "labels", "examples",

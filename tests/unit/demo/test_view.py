@@ -11,7 +11,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from headrace.app.demo.screen import save_picture, screen
-from headrace.app.demo.view import Picture, Quality, View, plain_line, sparkline
+from headrace.app.demo.view import Picture, Quality, View, plain_line
+from headrace.app.drawing import sparkline
 
 VIEW = View(
     title="Headrace demo: a week of flights",

@@ -1,0 +1,57 @@
+"""Metrics as they are read from ``<p>.metrics``: the newest value of each, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+_PSI = "psi.feature."
+_LETTERS = "dead_letters."
+
+
+class Value(NamedTuple):
+    """A metric's newest value (docs/metrics.md)."""
+
+    value: float | None
+    support: int
+    coverage: float | None
+    detail: Mapping[str, float] = {}
+    final: bool = False
+
+
+Values = dict[str, Value]
+"""Values of one window, or of the whole run, by the metric's name."""
+
+
+def value_in(fields: Mapping[str, Any]) -> Value:
+    """Return the value that a record of ``<p>.metrics`` holds."""
+    return Value(*(fields[name] for name in Value._fields))
+
+
+def value_of(values: Mapping[str, Value], name: str) -> float | None:
+    """Return a metric's value, None if there is none."""
+    found = values.get(name)
+    return None if found is None else found.value
+
+
+def count_of(values: Mapping[str, Value], name: str) -> int:
+    """Return a count; one that is 0 is not said by MONITOR."""
+    return round(value_of(values, name) or 0)
+
+
+def drift_of(values: Values) -> dict[str, float]:
+    """Return the population stability index by feature, where it has one."""
+    return {
+        name.removeprefix(_PSI): found.value
+        for name, found in values.items()
+        if name.startswith(_PSI) and found.value is not None
+    }
+
+
+def letters_of(values: Values) -> dict[str, int]:
+    """Return dead letters by ``<stage>.<reason>``."""
+    return {
+        name.removeprefix(_LETTERS): count_of(values, name)
+        for name in values
+        if name.startswith(_LETTERS)
+    }
