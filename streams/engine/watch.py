@@ -18,6 +18,7 @@ from headrace.streams.records import TopicPartition as Place
 
 _FETCH = 1_000
 _WAIT_S = 0.1
+_END = KafkaError._PARTITION_EOF  # noqa: SLF001 - a public code
 
 Wanted = Callable[[Record], bool]
 """Whether a record is to be decoded: by its key, perhaps, since decoding costs more than asking."""
@@ -43,7 +44,7 @@ def watch(
     go_on: Callable[[], bool],
     *,
     last: int | None = None,
-    at_end: Callable[[Place], None] | None = None,
+    at_end: Callable[[Place], None] = lambda _: None,
 ) -> Iterator[Sequence[Seen]]:
     """Go through topics at ``read_committed`` from their beginnings, and wait for more.
 
@@ -59,8 +60,7 @@ def watch(
     last
         Begin about so many records before each partition's end, not at its beginning.
     at_end
-        Told of each partition whose end has been reached; what came before it has been yielded,
-        or is in what is yielded next.
+        Told of each partition whose end is reached with what is yielded next.
 
     Yields
     ------
@@ -72,15 +72,11 @@ def watch(
     ServiceError
         Kafka does not answer, or has no such topic.
     """
-    decoders = {
-        topic: (wanted, Decoder(SchemaIds(kafka), topic, times=False))
-        for topic, wanted in topics.items()
-        if wanted is not None
-    }
+    decoders = _decoders(kafka, topics)
     what = f"{', '.join(topics)} could not be read"
 
     def check(error: Any) -> None:
-        if error.code() != KafkaError._PARTITION_EOF and not error.retriable():  # noqa: SLF001 - a public code
+        if error.code() != _END and not error.retriable():
             raise kafka.failure(what, error)
 
     with kafka.asking(what), kafka.consumer() as consumer:
@@ -88,14 +84,20 @@ def watch(
         while go_on():
             first = consumer.poll(_WAIT_S)
             messages = [] if first is None else [first, *consumer.consume(_FETCH, 0)]
-            if at_end is not None:
-                for place in _ended(messages):
-                    at_end(place)
-            yield [
-                Seen(record, _fields(decoders.get(topic), record))
-                for (topic, _), records in grouped(messages, check)
-                for record in records
-            ]
+            batch = [record for _, records in grouped(messages, check) for record in records]
+            for place in _ended(messages):
+                at_end(place)
+            yield [Seen(record, _fields(decoders.get(record.topic), record)) for record in batch]
+
+
+def _decoders(
+    kafka: Connection, topics: Mapping[str, Wanted | None]
+) -> dict[str, tuple[Wanted, Decoder]]:
+    return {
+        topic: (wanted, Decoder(SchemaIds(kafka), topic, times=False))
+        for topic, wanted in topics.items()
+        if wanted is not None
+    }
 
 
 def _beginnings(
@@ -122,7 +124,7 @@ def _ended(messages: Iterable[Any]) -> list[Place]:
     return [
         (each.topic(), each.partition())
         for each, error in found
-        if error is not None and error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001 - same
+        if error is not None and error.code() == _END
     ]
 
 
