@@ -2,37 +2,54 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections import defaultdict
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from random import Random
-from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from headrace.streams.engine.publisher import Publisher
-from tests.faults.catalogue import WORKERS, Kind
+from tests.faults.catalogue import all_kinds
 from tests.faults.judge import Verdict, logs_of, verdict_of
-from tests.faults.outages import outages
+from tests.faults.kinds import Kind
 from tests.faults.trial import Trial
 from tests.oracle.logs import Logs
 
-_PAUSE_S = 1.0
+_PAUSE_S = 0.5
 """Between two faults, so that there is something for the next one to strike."""
 
 _FINISH_S = 300.0
 """So long a backlog may take that a last fault has left."""
 
+_FAILURES_MAX = 5
+"""A run in which so many faults did not go as they must has shown enough."""
+
 
 @dataclass
 class Done:
-    """A fault that was done."""
+    """A fault that was done.
+
+    Attributes
+    ----------
+    recovery_s
+        Until each output and each committed offset that was live had gone on.
+    restore_s
+        What those that were started again needed to take over their tasks, by their own word.
+    gap_s
+        For how long nothing came, where that is what counts.
+    took_s
+        All of it, with what belongs to the fault.
+    restarts
+        How often which worker ended.
+    """
 
     kind: str
     where: str
     recovery_s: float
+    restore_s: float
+    gap_s: float | None
+    took_s: float
     restarts: dict[str, int]
     note: str
 
@@ -45,6 +62,8 @@ class Campaign:
     ----------
     passed_over
         Faults whose point was not reached in time, by kind.
+    failed
+        Faults that did not go as they must, in sentences.
     """
 
     trial: Trial
@@ -52,6 +71,9 @@ class Campaign:
     console: Console
     done: list[Done] = field(default_factory=list)
     passed_over: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    failed: list[str] = field(default_factory=list)
+    faults: int = 0
+    begun_s: float = field(default_factory=time.time)
 
     def run(self, faults: int, seconds: float, only: str = "") -> None:
         """Do so many faults, or as many as there is time for.
@@ -63,41 +85,68 @@ class Campaign:
         """
         kinds = [
             kind
-            for kind in (*WORKERS, *outages(postgres=self.trial.stack.postgres))
+            for kind in all_kinds(postgres=self.trial.stack.postgres)
             if any(part in kind.name for part in only.split(","))
         ]
         assert kinds, f"no kind of fault is called like {only!r}"
+        self.faults, self.begun_s = faults, time.time()
         until = time.monotonic() + seconds
-        while len(self.done) < faults and time.monotonic() < until:
+        while len(self.done) + len(self.failed) < faults and time.monotonic() < until:
             (kind,) = self.random.choices(kinds, [kind.odds for kind in kinds])
             self.do(kind)
+            if len(self.failed) == _FAILURES_MAX:
+                return
             self.trial.wait(_PAUSE_S * self.random.random())
 
     def do(self, kind: Kind) -> Done | None:
-        """Do one fault, and wait until everything goes on."""
-        before = self.trial.restarts()
+        """Do one fault, and wait until everything goes on; None if its point was not reached.
+
+        What does not go as it must is noted, and the run goes on: one that ends there would tell
+        less. It ends at once only if the pipeline does not go on any more.
+        """
+        before, begun_s = self.trial.restarts(), time.monotonic()
         try:
             struck = kind.act(self.trial, self.random)
             if struck is None:
                 self.passed_over[kind.name] += 1
                 return None
             recovery_s = self.trial.recovered_s(struck.since_s)
+        except AssertionError as error:
+            self._fail(kind, str(error))
+            self.trial.mend()
+            self.trial.recovered_s(time.time())
+            return None
         except Exception as error:
             error.add_note(f"in fault {len(self.done) + 1}: {kind.name}")
             raise
-        after = self.trial.restarts()
+        after, slots = self.trial.restarts(), self.trial.system.slots
         restarts = {name: n - before.get(name, 0) for name, n in after.items()}
         ended = {name: n for name, n in restarts.items() if n > 0}
-        done = Done(kind.name, struck.where, recovery_s, ended, struck.note)
+        restored = [self.trial.system.restore_s(slots[name]) for name in ended]
+        done = Done(
+            kind.name, struck.where, round(recovery_s, 2), round(max(restored, default=0.0), 2),
+            None if struck.gap_s is None else round(struck.gap_s, 2),
+            round(time.monotonic() - begun_s, 2), ended, struck.note,
+        )  # fmt: skip
         self.done.append(done)
         self._tell(done)
+        if recovery_s > self.trial.limit_s:
+            self._fail(kind, f"{done.where}: recovered after {recovery_s:.1f} s")
         return done
+
+    def _fail(self, kind: Kind, why: str) -> None:
+        self.failed.append(f"fault {len(self.done)}: {kind.name}: {why}")
+        self.console.print(f"[red]{self.failed[-1]}[/]", soft_wrap=True, highlight=False)
 
     def _tell(self, done: Done) -> None:
         restarts = " ".join(f"{name}×{n}" for name, n in done.restarts.items()) or "none"
+        passed_s = time.time() - self.begun_s
+        ends_s = self.begun_s + passed_s / len(self.done) * max(self.faults, len(self.done))
+        ends = time.strftime("%H:%M", time.localtime(ends_s))
         self.console.print(
-            f"[dim]{len(self.done):4}[/]  {done.kind:30} {done.where:52}"
-            f" [bold]{done.recovery_s:5.1f} s[/]  [dim]restarts: {restarts}[/]  {done.note}",
+            f"[dim]{len(self.done):4} {passed_s:6.0f} s, end {ends}[/]  {done.kind:31}"
+            f" {done.where:44} [bold]{done.recovery_s:5.1f} s[/]  [dim]ended: {restarts};"
+            f" {done.took_s:.0f} s in all[/]  {done.note}",
             soft_wrap=True,
             highlight=False,
         )
@@ -115,25 +164,3 @@ class Campaign:
     def judged(self, logs: Logs) -> Verdict:
         """Judge the run by its logs, what the store holds, and the checkpoints."""
         return verdict_of(self.trial.system, logs, self.trial.load.events)
-
-
-def table(done: list[Done]) -> Table:
-    """Return the recovery times by kind of fault."""
-    found = Table(box=None, pad_edge=False)
-    for name in ("fault", "done", "recovery p50, s", "max, s"):
-        found.add_column(name, justify="left" if name == "fault" else "right")
-    for kind in dict.fromkeys(each.kind for each in done):
-        times = [each.recovery_s for each in done if each.kind == kind]
-        row = kind, str(len(times)), f"{statistics.median(times):.1f}", f"{max(times):.1f}"
-        found.add_row(*row)
-    return found
-
-
-def as_json(campaign: Campaign, verdict: Verdict, **run: Any) -> dict[str, Any]:
-    """Return a run as plain data."""
-    return {
-        **run,
-        "verdict": {**asdict(verdict), "tally": verdict.tally._asdict()},
-        "faults": [asdict(done) for done in campaign.done],
-        "passed_over": dict(campaign.passed_over),
-    }

@@ -16,6 +16,7 @@ from headrace.app.stack.part import Part
 from headrace.app.stack.process import LOOPBACK, port_is_free
 from headrace.app.stack.stack import Ports, Stack
 from tests.faults.proxy import Net, Wire
+from tests.faults.replica import Replica
 from tests.faults.slots import wait_until
 
 LOW_PORTS = filter(port_is_free, range(20_000 + os.getpid() % 500 * 20, 32_768))
@@ -77,6 +78,7 @@ class FaultStack(Stack):
         ports = Ports(next(LOW_PORTS), next(LOW_PORTS), next(LOW_PORTS))
         super().__init__(data, postgres=postgres, ports=ports)
         self.wires = {name: Wires(net.wire(), net.wire(), net.wire()) for name in wired}
+        self._replication = net.wire()
 
     def _make_parts(self, jars: Path) -> None:
         super()._make_parts(jars)
@@ -136,6 +138,23 @@ class FaultStack(Stack):
     def state_folder(self) -> Path:
         """Where Valkey keeps its data."""
         return self.data / "valkey"
+
+    def replica(self) -> Replica:
+        """Return a replica of Valkey, to be started."""
+        port = self.part("redis").port
+        assert port is not None
+        self._replication.target = port
+        return Replica(self.data, self._replication, port)
+
+    def mend(self) -> None:
+        """Let all go on that is held or stopped, and start what is dead."""
+        for wire in (self._replication, *(each for wires in self.wires.values() for each in wires)):
+            wire.heal()
+        for name, part in self._parts.items():
+            if part.process.alive():
+                self.limit_files(name, resource.RLIM_INFINITY)
+                self.signal(name, signal.SIGCONT)
+        self.repair()
 
     def empty_valkey(self) -> None:
         """Delete what Valkey has written; it does not run."""

@@ -49,6 +49,10 @@ class Slot:
         Variables of its own: by which way it reaches the services.
     told
         File in which the last fault says that it struck.
+    following
+        What befalls the next process that is started here.
+    disk_full
+        Whether SQLite's file may not grow, as this worker sees it.
     """
 
     role: str
@@ -62,6 +66,8 @@ class Slot:
     codes: list[int] = field(default_factory=list)
     fault: Fault = NONE
     told: Path = Path("nowhere")
+    following: Fault = NONE
+    disk_full: bool = False
 
     def __str__(self) -> str:
         return f"{self.role}-{self.number}"
@@ -72,13 +78,14 @@ class Slot:
 
     def start(self, fault: Fault = NONE) -> None:
         self.starts += 1
-        self.fault = fault
+        self.fault, self.following = fault, NONE
         self.process = self.spare()
         self.told = self.file.with_name(f"{self}-{self.process.pid}.fault")
         arguments = ["--role", self.role, "--slot", str(self.number), "--http-port", str(self.port)]
         self._tell(
             {
                 "fault": fault,
+                "full": self.disk_full,
                 "told": str(self.told),
                 "environment": dict(self.environment),
                 "arguments": [str(self.file), *arguments],
@@ -91,8 +98,14 @@ class Slot:
         self.told.unlink(missing_ok=True)
         self._tell({"fault": fault})
 
+    def set_disk(self, *, full: bool) -> None:
+        """Let SQLite's file grow no more for this worker and whoever follows, or again."""
+        self.disk_full = full
+        self._tell({"full": full})
+
     def _tell(self, order: Mapping[str, object]) -> None:
-        assert self.process is not None
+        if self.process is None:
+            return  # whoever is started next is told then
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):  # it has ended: whoever looks after it will see
             self.process.stdin.write(json.dumps(order).encode() + b"\n")

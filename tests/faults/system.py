@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -29,7 +30,7 @@ from headrace.streams.plan import Plan, plan_of
 from headrace.streams.records import BARRIER
 from headrace.streams.topics import TopicSpec
 from tests.faults.services import LOW_PORTS
-from tests.faults.slots import NONE, Fault, Slot, wait_until
+from tests.faults.slots import Fault, Slot, wait_until
 
 ROOT = Path(__file__).parents[2]
 FLIGHTS = ROOT / "examples" / "flights" / "pipeline.py"
@@ -41,6 +42,8 @@ from headrace.streams.load import load_pipeline
 renamed = replace(load_pipeline({path!r}, {pipeline!r}), name={name!r})
 """
 
+
+_TAKEN_OVER = re.compile(r"taken over .* seconds=([\d.]+)")
 
 QUIET_S = 1.0
 """So long after a start the next of them is made: importing takes a core."""
@@ -178,8 +181,18 @@ class System:
                 ended_well = not slot.codes or slot.codes[-1] not in {REFUSED, FENCED}
                 assert ended_well, f"{name} ended with {slot.codes[-1]}: no supervisor restarts it"
                 following = (faults or {}).get(name)
-                slot.start(following.pop(0) if following else NONE)
+                slot.start(following.pop(0) if following else slot.following)
         self._keep_spares()
+
+    def set_disk(self, *, full: bool) -> None:
+        """Let SQLite's file grow no more, or again."""
+        for slot in self.slots.values():
+            slot.set_disk(full=full)
+
+    def restore_s(self, slot: Slot) -> float:
+        """Return how long a worker says that it took over tasks, in all."""
+        said = self._logs[slot.pid].read_text(errors="replace") if slot.pid else ""
+        return sum(float(seconds) for seconds in _TAKEN_OVER.findall(said))
 
     def publish(self, publisher: Publisher, records: Iterable[Outgoing]) -> None:
         for record in records:

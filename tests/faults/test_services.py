@@ -8,10 +8,10 @@ from random import Random
 import pytest
 from rich.console import Console
 
-from tests.faults import catalogue, outages
+from tests.faults import moves, outages
 from tests.faults.campaign import Campaign
-from tests.faults.catalogue import Kind, Struck
 from tests.faults.judge import tally_of
+from tests.faults.kinds import Kind, Struck
 from tests.faults.trial import Size, Trial, trial
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -45,8 +45,8 @@ def lost(made: Trial, random: Random) -> Struck:
 FAULTS = (
     Kind("Valkey restarted", 1, ridden_out),
     Kind("broker killed, Valkey's data gone", 1, lost),
-    Kind("two processes in one slot", 1, catalogue.doubled),
-    Kind("rolling restart", 1, partial(catalogue.rolled, roles=("score",))),
+    Kind("two processes in one slot", 1, moves.doubled),
+    Kind("rolling restart", 1, partial(moves.rolled, roles=("score",))),
 )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import shutil
+import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +20,7 @@ from headrace.streams.flow import ROLES
 from tests.faults.load import Load
 from tests.faults.proxy import Net
 from tests.faults.services import FaultStack
-from tests.faults.slots import Slot, wait_until
+from tests.faults.slots import NONE, Slot, wait_until
 from tests.faults.system import System
 from tests.faults.watch import Watch
 from tests.services import fetch_or_skip
@@ -30,6 +31,9 @@ WIRED = ("score-0", "join-0", "learn-0")
 RECOVERY_S = 30.0
 """Within this time after a fault everything must go on, on a machine that has a core to spare."""
 
+PATIENCE_S = 120.0
+"""So long it is waited for what is late; then nothing goes on any more."""
+
 WARM_S = 6.0
 SESSION_MS = 4_000
 
@@ -37,8 +41,12 @@ _SETTINGS = {
     "HEADRACE_PARTITIONS": "4",
     "HEADRACE_SESSION_MS": str(SESSION_MS),
     "HEADRACE_TRANSACTION_MS": "4000",
-    "HEADRACE_STALL_S": "15",
+    "HEADRACE_STALL_S": "10",
 }
+
+
+class Stuck(Exception):
+    """A pipeline does not go on any more."""
 
 
 class Size(NamedTuple):
@@ -47,7 +55,7 @@ class Size(NamedTuple):
     score: int = 2
     join: int = 2
     learn: int = 2
-    rate: float = 200.0
+    rate: float = 100.0
 
 
 SMALL = Size()
@@ -87,17 +95,53 @@ class Trial:
 
         return wait_until(looked, limit_s, what)
 
-    def recovered_s(self, since_s: float) -> float:
-        """Wait until everything goes on after a time; return how long that took from there."""
-        end = time.time()
-        until = time.monotonic() + self.limit_s
-        while silent := self.watch.silent(end):
+    def comes(self, holds: Callable[[], bool], limit_s: float) -> bool:
+        """Wait until something is so, looking after the workers; return whether it came."""
+        until = time.monotonic() + limit_s
+        while time.monotonic() < until:
             self.system.look_after()
-            assert time.monotonic() < until, f"silent for {self.limit_s:g} s: {', '.join(silent)}"
+            if holds():
+                return True
             time.sleep(0.02)
+        return holds()
+
+    def busy(self) -> list[Slot]:
+        """Return the places of workers that say of themselves that they hold tasks."""
+        board = self.system.workers()
+        return [
+            slot
+            for name, slot in self.system.slots.items()
+            if (said := board.get(name)) and said["pid"] == slot.pid and said["tasks"]
+        ]
+
+    def recovered_s(self, since_s: float) -> float:
+        """Wait until everything goes on after a time; return how long that took from there.
+
+        Raises
+        ------
+        Stuck
+            Something does not, although it had far more time than it may take.
+        """
+        end = time.time()
+        if not self.comes(lambda: not self.watch.silent(end), PATIENCE_S):
+            raise Stuck(f"silent for {PATIENCE_S:g} s: {self._evidence(self.watch.silent(end))}")
         found = self.watch.recovered_s(since_s)
         assert found is not None
         return found
+
+    def _evidence(self, silent: Sequence[str]) -> str:
+        """Return what is silent, what the broker has of it, and how the workers stand."""
+        found = [*silent, *self.watch.ends(silent)]
+        found += [f"{name}: {json.dumps(said)}" for name, said in self.system.workers().items()]
+        return "\n".join(found)
+
+    def mend(self) -> None:
+        """Bring everything back that a fault may have left behind which failed half-way."""
+        self.stack.mend()
+        self.system.set_disk(full=False)
+        for slot in self.system.slots.values():
+            slot.following = NONE
+            slot.signal(signal.SIGCONT)
 
     def restarts(self) -> dict[str, int]:
         """Return how often each slot's worker has ended so far."""
@@ -140,7 +184,7 @@ def trial(
             f"HEADRACE_{names[n]}": str(at) for n, at in stack.addresses.items() if n in names
         }
         system = System(
-            data / "workers", "flights", {**_SETTINGS, **places}, ways=stack.ways(), spares=1
+            data / "workers", "flights", {**_SETTINGS, **places}, ways=stack.ways(), spares=2
         )
         ends.callback(system.close)
         topics, kafka = system.plan.topics, system.services.kafka

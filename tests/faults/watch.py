@@ -17,6 +17,7 @@ from headrace.streams.engine.connection import Connection
 from headrace.streams.records import TopicPartition
 
 _ASK_S = 0.2
+_UNCOMMITTED = {"isolation.level": "read_uncommitted"}
 
 _KEPT = 20_000
 """Arrivals of one partition: those of some minutes."""
@@ -68,7 +69,7 @@ class Watch:
         dies while it is asked for offsets (an assertion, seen in 2.16.1).
         """
         before, asked_s = dict[tuple[str, int], int](), time.time()
-        settings = {"group.id": group, "isolation.level": "read_uncommitted"}
+        settings = {"group.id": group, **_UNCOMMITTED}
         with self._kafka.consumer(settings) as consumer:
             places = [Place(*place) for place in self._places(topics)]
             while not self._stopping.wait(_ASK_S):
@@ -116,6 +117,18 @@ class Watch:
         """Return what was live and where nothing new has come after a time."""
         places = sorted(place for place in self._live if self._first(place, since_s) is None)
         return [f"{topic}-{number}" for topic, number in places]
+
+    def ends(self, silent: Sequence[str]) -> list[str]:
+        """Return how far the broker says that what is silent has come, stable and at all."""
+        found = []
+        with self._kafka.consumer() as stable, self._kafka.consumer(_UNCOMMITTED) as all_there_is:
+            for each in silent:
+                topic, _, number = each.removeprefix("committed ").rpartition("-")
+                place = Place(topic, int(number))
+                _, end = stable.get_watermark_offsets(place, timeout=10)
+                _, written = all_there_is.get_watermark_offsets(place, timeout=10)
+                found.append(f"{topic}-{number}: stable to {end}, written to {written}")
+        return found
 
     def _first(self, place: TopicPartition, since_s: float) -> float | None:
         later = (seen for written, seen in self._arrivals[place].copy() if written >= since_s)
