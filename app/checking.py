@@ -145,6 +145,7 @@ def _monitor(plan: Plan) -> Table:
         ("segments", ", ".join(monitor.segments)),
         ("baselines", ", ".join(_baselines(plan))),
         ("drift against", f"the first {monitor.reference} of event time"),
+        ("alarms", _alarms(plan)),
         ("late beyond", plan.pipeline.events.lateness),
     ]
     if isinstance(cost := monitor.business, Cost):
@@ -153,6 +154,13 @@ def _monitor(plan: Plan) -> Table:
     for name, said in rows:
         table.add_row(name, said or "none")
     return table
+
+
+def _alarms(plan: Plan) -> str:
+    if plan.run_length_ms is None:
+        return ""
+    said = f"a false one in {duration_text(plan.run_length_ms)} at most, on average"
+    return f"{said}; against the first {duration_text(plan.alarm_reference_ms)}"
 
 
 def _baselines(plan: Plan) -> Iterator[str]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from headrace.streams.event import Event
     from headrace.streams.pipeline import (
+        Alarms,
         Cost,
         InEvent,
         Labels,
@@ -62,6 +63,7 @@ _PLACES = {
     ),
     "headrace.streams.event": ("Event",),
     "headrace.streams.pipeline": (
+        "Alarms",
         "Cost",
         "InEvent",
         "Labels",
@@ -92,6 +94,7 @@ _PLACES = {
 _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
+    "Alarms",
     "ArtifactError",
     "Cost",
     "DeclarationError",

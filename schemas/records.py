@@ -21,6 +21,7 @@ DEAD_LETTER = _load("dead_letter")
 COUNT = _load("count")
 METRIC = _load("metric")
 MODEL = _load("model")
+ALERT = _load("alert")
 
 FEATURE_TYPES: Mapping[str, str] = {
     "number": "double",
@@ -143,6 +144,7 @@ class Codecs(NamedTuple):
     count: Codec  # type: ignore[assignment]  # tuple.count is shadowed on purpose
     metric: Codec
     model: Codec
+    alert: Codec
 
 
 def schemas_of(pipeline: str, task: str, features: Sequence[tuple[str, str]]) -> dict[str, Schema]:
@@ -155,6 +157,7 @@ def schemas_of(pipeline: str, task: str, features: Sequence[tuple[str, str]]) ->
         "count": COUNT,
         "metric": METRIC,
         "model": MODEL,
+        "alert": ALERT,
     }
 
 

@@ -16,6 +16,7 @@ from headrace.streams.duration import duration_ms, duration_text
 from headrace.streams.event import Event
 from headrace.streams.features.checks import WINDOW_MS_MAX, Types, feature_faults, function_faults
 from headrace.streams.pipeline import (
+    Alarms,
     Cost,
     InEvent,
     Labels,
@@ -27,6 +28,10 @@ from headrace.streams.pipeline import (
     majority,
 )
 from headrace.streams.places import Fault, suggestion
+
+RUN_LENGTH_MS_MIN = 86_400_000
+RUN_LENGTH_MS_MAX = 3_650 * 86_400_000
+"""What can be promised of false alarms: one a day to one in ten years."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,48}")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
@@ -100,6 +105,7 @@ def _all_faults(pipeline: Pipeline) -> Iterator[Fault]:
     yield from _model_faults(pipeline)
     yield from _decide_faults(pipeline)
     yield from _monitor_faults(pipeline, types, hidden)
+    yield from _alarms_faults(pipeline)
 
 
 def _is_event(owner: Any) -> bool:
@@ -281,6 +287,29 @@ def _monitor_faults(pipeline: Pipeline, types: Types, hidden: str | None) -> Ite
     if any(width % min(widths) for width in widths):
         hint = f"Use multiples of {duration_text(min(widths))}."
         yield Fault(f"Monitor(windows={list(monitor.windows)}).", hint, monitor.place)
+
+
+def _alarms_faults(pipeline: Pipeline) -> Iterator[Fault]:
+    alarms: Any = pipeline.alarms
+    if alarms is None:
+        return
+    if not isinstance(alarms, Alarms):
+        yield Fault(f"alarms={alarms!r} is none.", "Use Alarms(...), or None for no alarms.")
+        return
+    if alarms.reference is not None:
+        yield from _duration_faults("Alarms", "reference", alarms.reference, alarms.place)
+    segments: Any = alarms.segments
+    if not isinstance(segments, bool):
+        said = f"Alarms(segments={segments!r}) is neither True nor False."
+        yield Fault(said, "Monitor(segments=[...]) names the fields.", alarms.place)
+    try:
+        run_length = duration_ms(alarms.run_length)
+    except ValueError as error:
+        yield Fault(f"Alarms(run_length=...): {error}.", "", alarms.place)
+        return
+    if not RUN_LENGTH_MS_MIN <= run_length <= RUN_LENGTH_MS_MAX:
+        said = f'Alarms(run_length="{alarms.run_length}") cannot be promised.'
+        yield Fault(said, 'Use "1d" to "3650d".', alarms.place)
 
 
 def _segment_faults(

@@ -41,6 +41,7 @@ COUNTS = (
     "baseline_failed",
     "model_failed",
     "count_failed",
+    "watch_failed",
     "beyond_windows",
 )
 """Counts that are metrics as they are; one that is 0 is not said."""

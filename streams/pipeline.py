@@ -34,6 +34,7 @@ from headrace.streams.features.declared import (
 from headrace.streams.places import place_of_declaration
 
 __all__ = [
+    "Alarms",
     "Cost",
     "Event",
     "Feature",
@@ -236,6 +237,27 @@ class Monitor(_Declared):
 
 
 @dataclass(frozen=True, slots=True)
+class Alarms(_Declared):
+    """How seldom an alarm may be false, and what it is raised against.
+
+    Attributes
+    ----------
+    run_length
+        The promise: mean event time between two false alarms of the whole pipeline, all that is
+        watched taken together.
+    reference
+        Length of the reference period, from the first event on; the monitor's if None.
+    segments
+        Whether the monitor's segments are watched one by one, besides everything together.
+    """
+
+    run_length: str = "90d"
+    reference: str | None = None
+    segments: bool = True
+    place: str = _PLACE
+
+
+@dataclass(frozen=True, slots=True)
 class Pipeline(_Declared):
     """A prediction pipeline: what comes in, what is computed, what learns, what is watched.
 
@@ -255,6 +277,8 @@ class Pipeline(_Declared):
         How a score becomes a decision: :class:`Threshold` (0.5 if None), or :class:`Cost`.
     monitor
         What is watched.
+    alarms
+        When a change of it is an alarm; None: never.
     """
 
     name: str
@@ -264,6 +288,7 @@ class Pipeline(_Declared):
     labels: Labels | InEvent | None = None
     decide: Threshold | Cost | None = None
     monitor: Monitor = Monitor()
+    alarms: Alarms | None = Alarms()
     place: str = _PLACE
 
     def __post_init__(self) -> None:

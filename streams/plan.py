@@ -72,6 +72,10 @@ class Plan:
         The least score that is true.
     windows_ms, reference_ms
         What is watched over which lengths.
+    run_length_ms
+        What is promised of false alarms; None if there are no alarms.
+    alarm_reference_ms
+        The length of the period that alarms are raised against.
     features
         The compiled :class:`FeatureProgram`.
     feature_fields
@@ -98,6 +102,10 @@ class Plan:
         self.threshold = _threshold(pipeline.decide)
         self.windows_ms = tuple(duration_ms(length) for length in pipeline.monitor.windows)
         self.reference_ms = duration_ms(pipeline.monitor.reference)
+        alarms = pipeline.alarms
+        self.run_length_ms = None if alarms is None else duration_ms(alarms.run_length)
+        against = alarms.reference if alarms is not None else None
+        self.alarm_reference_ms = duration_ms(against) if against else self.reference_ms
         self._compile_features()
         self._compile_doors()
         self._compile_baselines()

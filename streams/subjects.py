@@ -16,6 +16,7 @@ _TOPIC_OF = {
     "count": "counts",
     "metric": "metrics",
     "model": "models",
+    "alert": "alerts",
 }
 """The topic of each kind of record, by their names in ``Codecs`` and ``Topics``."""
 

@@ -136,6 +136,21 @@ def plain(totals: Totals, name: str) -> int:
     return whole(family, name) if family else 0
 
 
+def flat(totals: Totals) -> dict[str, int]:
+    """Return totals by the names under which they were counted.
+
+    Examples
+    --------
+    >>> flat({"": {"events": 2}, "score": {"-64": 1}})
+    {'events': 2, 'score:-64': 1}
+    """
+    return {
+        f"{name}:{key}" if name else key: n
+        for name, family in totals.items()
+        for key, n in family.items()
+    }
+
+
 def family_sum(family: Mapping[str, int] | None) -> int:
     """Return how many things a family has counted."""
     return sum(family.values()) if family else 0

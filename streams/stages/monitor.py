@@ -3,13 +3,13 @@
 All that is emitted, and when, is a function of the counts' log: never of where a batch ends nor of
 a clock (:mod:`headrace.streams.stages.turn` says when what is said).
 
-State keys: ``m``, marks and what is yet to be said; ``r``, the reference of drift; and the totals
-(``ledger``).
+State keys: ``m``, marks and what is yet to be said; ``r``, the reference of drift; ``w``, what the
+detectors know (``lookout``); and the totals (``ledger``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from headrace.schemas.codec import Undecodable
@@ -23,6 +23,7 @@ from headrace.streams.records import Record
 from headrace.streams.stages.barriers import barrier_of
 from headrace.streams.stages.bulletin import Bulletin, Latest
 from headrace.streams.stages.ledger import Ledger
+from headrace.streams.stages.lookout import Lookout
 from headrace.streams.stages.output import Output
 from headrace.streams.stages.turn import META, REFERENCE, Terms, Turn, fresh_meta, newest_spans
 
@@ -51,12 +52,14 @@ class MonitorStage:
         self._terms = Terms.of(plan)
         self._ledger = Ledger(self._terms.tile_ms)
         self._bulletin = Bulletin(plan, codecs)
+        self._lookout = Lookout(plan, codecs, self._ledger)
 
     def load(self, view: View) -> None:
         """Rebuild what is derived from the state: indexes, the reference, the newest values."""
         self._ledger.load(view)
         reference = view.get(REFERENCE)
         self._bulletin.reference = None if reference is None else Reference(reference["totals"])
+        self._lookout.load(view)
         self._refresh(view)
 
     def prepare(self, records: Sequence[Record]) -> list[_Item]:
@@ -70,7 +73,7 @@ class MonitorStage:
     def apply(self, prepared: Sequence[_Item], view: View, context: Context) -> Effects:
         """Add up, and say what has changed."""
         output, meta = self._output(), self._meta(view)
-        turn = Turn(self._terms, self._ledger, self._bulletin, view, meta)
+        turn = Turn(self._terms, self._ledger, self._bulletin, self._lookout, view, meta)
         for record, item in prepared:
             if type(item) is dict:
                 output.emits += turn.take(record, item, restoring=context.restoring)
@@ -80,6 +83,8 @@ class MonitorStage:
                 output.emits += turn.say(record, restoring=context.restoring)
                 output.pass_barrier(item, self._plan.topics.metrics)
         view.put(META, meta)
+        if turn.failures:
+            output.tally.count("watch_failed", turn.failures)
         if context.restoring:
             self._refresh(view)
         return output.effects(restoring=context.restoring)
@@ -98,6 +103,10 @@ class MonitorStage:
     def latest(self) -> list[Latest]:
         """Return metric, segment, window and value of the newest windows and the whole run."""
         return self._bulletin.latest()
+
+    def alerts(self) -> Mapping[str, int] | None:
+        """Return how many alerts that are not over there are, by kind; None without alarms."""
+        return self._lookout.active
 
     def _output(self) -> Output:
         return Output(self.name, 0, self._plan, self._codecs)

@@ -3,7 +3,8 @@
 A record of counts
 
 1. moves marks of how far event time has come, and is added to its tiles;
-2. so may complete the *reference* of drift, and make windows *final*: they are said at once;
+2. so may complete the *reference* of drift, and make windows *final*: they are said at once; tiles
+   that are complete go to the detectors (``lookout``), whose alerts are said at once too;
 3. lets what changed be said, if a second of the log's own time (the timestamps of its records) has
    gone by since the last time: the newest window of each length, final windows that a late count
    has corrected, and the whole run.
@@ -29,6 +30,7 @@ from headrace.streams.protocol.stage import View
 from headrace.streams.records import Emit, Record
 from headrace.streams.stages.bulletin import Bulletin
 from headrace.streams.stages.ledger import RUN, Ledger, Span
+from headrace.streams.stages.lookout import Lookout
 from headrace.streams.totals import OTHER, plain
 
 META = "m"
@@ -121,20 +123,33 @@ class Turn:
 
     Parameters
     ----------
-    terms, ledger, bulletin
+    terms, ledger, bulletin, lookout
         MONITOR's.
     view
         Its state.
     meta
         What it knows; changed in place.
+
+    Attributes
+    ----------
+    failures
+        On how many tiles the detectors failed.
     """
 
     def __init__(
-        self, terms: Terms, ledger: Ledger, bulletin: Bulletin, view: View, meta: Meta
+        self,
+        terms: Terms,
+        ledger: Ledger,
+        bulletin: Bulletin,
+        lookout: Lookout,
+        view: View,
+        meta: Meta,
     ) -> None:
+        self.failures = 0
         self._terms = terms
         self._ledger = ledger
         self._bulletin = bulletin
+        self._lookout = lookout
         self._view = view
         self._meta = meta
         self._emits: list[Emit] = []
@@ -281,8 +296,19 @@ class Turn:
             self._say_final(final)
             final = self._skip(final, tiles, decided)
             meta["final"] = final
+        self._look(newest)
         if meta["final"] != before:
             self._retire(newest)
+
+    def _look(self, newest: int) -> None:
+        """Hand complete tiles to the detectors, before any of them goes."""
+        events = self._terms.horizon.events(self._meta["marks"], newest)
+        complete = {"inputs": events, "outcomes": self._meta["final"] or 0}
+        emits, failures = self._lookout.look(
+            self._view, complete, self._revision, restoring=self._restoring
+        )
+        self._emits += emits
+        self.failures += failures
 
     def _is_complete(self, tile: int) -> bool:
         due: list[int] = self._meta["due"].get(str(tile), [0, 0])

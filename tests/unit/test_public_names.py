@@ -6,6 +6,7 @@ import sys
 import headrace
 
 PUBLIC = [
+    "Alarms",
     "ArtifactError",
     "Cost",
     "DeclarationError",

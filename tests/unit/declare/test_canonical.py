@@ -12,6 +12,7 @@ from river import linear_model, optim, preprocessing
 from headrace.streams.canonical import declaration_diff
 from headrace.streams.event import Event
 from headrace.streams.pipeline import (
+    Alarms,
     Cost,
     InEvent,
     Labels,
@@ -129,10 +130,12 @@ def test_what_state_depends_on_changes_the_version(case: str) -> None:
     [
         lambda: replace(good),
         lambda: replace(good, monitor=Monitor(windows=["10m", "1h"], business=Cost(1, 2))),
+        lambda: replace(good, alarms=None),
+        lambda: replace(good, alarms=Alarms(run_length="30d")),
         lambda: replace(good, model=good.model.clone()),
         lambda: features(value("price"), mean("price", over="1h"), apply(double, "price")),
     ],
-    ids=["again", "watched", "clone", "other lines"],
+    ids=["again", "watched", "no alarms", "alarms", "clone", "other lines"],
 )
 def test_what_state_does_not_depend_on_keeps_it(same: Callable[[], Pipeline]) -> None:
     before, after = plan_of(good), plan_of(same())

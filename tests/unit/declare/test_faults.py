@@ -12,6 +12,7 @@ from river import anomaly, linear_model, multiclass, preprocessing, tree
 from headrace.schemas.errors import DeclarationError
 from headrace.streams.event import Event
 from headrace.streams.pipeline import (
+    Alarms,
     Cost,
     InEvent,
     Labels,
@@ -262,6 +263,15 @@ FAULTS: dict[str, tuple[Callable[[], Pipeline], str]] = {
     ),
     "no windows": (with_monitor(windows=[]), "Monitor(windows=[]) watches nothing"),
     "window to watch": (with_monitor(windows=["day"]), "Monitor(windows=...): 'day' is not"),
+    "alarms": (but(alarms="90d"), "Use Alarms(...), or None for no alarms"),
+    "promise": (but(alarms=Alarms("a quarter")), "Alarms(run_length=...): 'a quarter'"),
+    "short promise": (but(alarms=Alarms("1h")), 'Use "1d" to "3650d"'),
+    "long promise": (but(alarms=Alarms("4000d")), "cannot be promised"),
+    "reference of alarms": (but(alarms=Alarms(reference="1w")), "Alarms(reference=...)"),
+    "alarms of segments": (
+        but(alarms=Alarms(segments="shop")),  # type: ignore[arg-type]
+        "is neither True nor",
+    ),
     "windows that do not fit": (with_monitor(windows=["1h", "90m"]), "Use multiples of"),
     "reference": (with_monitor(reference="x"), "Monitor(reference=...): 'x' is not"),
     "business": (with_monitor(business=Cost(1, -1)), "business=Cost(false_negative=-1)"),
@@ -322,6 +332,8 @@ def test_a_fault_points_at_the_line_of_its_feature() -> None:
     [
         good,
         replace(good, decide=Cost(1, 9)),
+        replace(good, alarms=None),
+        replace(good, alarms=Alarms(run_length="30d", reference="2d", segments=False)),
         replace(good, labels=InEvent("gift")),
         replace(good, model=REGRESSION, labels=replace(labels, value="amount")),
         replace(good, model=REGRESSION, labels=replace(labels, value="number")),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from headrace.schemas.codec import Codec, Undecodable, without_logical_types
 from headrace.schemas.labelling import Labelling
 from headrace.schemas.records import (
+    ALERT,
     COUNT,
     DEAD_LETTER,
     FEATURE_TYPES,
@@ -142,10 +143,10 @@ def test_a_record_that_does_not_fit_its_schema_is_a_bug() -> None:
 
 def test_codecs_take_their_ids_by_name() -> None:
     codecs = codecs_of(ALL, {name: 10 + n for n, name in enumerate(Codecs._fields)})
-    assert [codec.schema_id for codec in codecs] == list(range(10, 17))
+    assert [codec.schema_id for codec in codecs] == list(range(10, 18))
     assert numbered_codecs(ALL).model.schema_id == 7
-    assert {name for name, schema in ALL.items() if schema in (COUNT, METRIC, MODEL)} == {
-        "count", "metric", "model",
+    assert {name for name, schema in ALL.items() if schema in (COUNT, METRIC, MODEL, ALERT)} == {
+        "count", "metric", "model", "alert",
     }  # fmt: skip
 
 

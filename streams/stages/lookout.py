@@ -1,0 +1,187 @@
+"""Hands complete tiles to the detectors, once each and in order, and says what alerts come of it.
+
+There are two sides, each with a watch of its own: *inputs*, features and scores, whose tile is
+complete when SCORE's watermarks have passed it; and *outcomes*, which wait for the labels, until
+the tile's windows are final. What is counted later for a tile that was handed changes nothing.
+
+State key ``w``: the terms; of each side the next tile, the watch's state, and the alerts that are
+not over. It is a function of the counts' log, as all of MONITOR's is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from headrace.schemas.records import Codecs
+from headrace.streams.alarms import active, close, follow, record_of
+from headrace.streams.detectors.watch import Terms, Verdict, Watch
+from headrace.streams.observe import ALL, tile_ms_of
+from headrace.streams.plan import Plan
+from headrace.streams.protocol.stage import View
+from headrace.streams.records import Emit
+from headrace.streams.stages.ledger import Ledger
+from headrace.streams.totals import flat
+
+WATCH = "w"
+
+SIDES: Mapping[str, tuple[str, ...]] = {
+    "inputs": ("input", "score"),
+    "outcomes": ("outcome", "labels"),
+}
+"""Which kinds of streams are complete at the same time."""
+
+EMPTY_TILES_MAX = 1_000
+"""Of a longer silence the later tiles are not handed: it costs no more than that."""
+
+
+def watch_terms(plan: Plan) -> Terms | None:
+    """Return what a plan declares of alarms: the reference in whole tiles. None: no alarms."""
+    if plan.run_length_ms is None:
+        return None
+    tile_ms = tile_ms_of(plan)
+    reference_ms = -(-plan.alarm_reference_ms // tile_ms) * tile_ms
+    return Terms(tile_ms, reference_ms, plan.run_length_ms, plan.task, plan.feature_fields)
+
+
+class Lookout:
+    """Watches a pipeline's totals.
+
+    Parameters
+    ----------
+    plan, codecs
+        The pipeline's.
+    ledger
+        The totals.
+
+    Attributes
+    ----------
+    active
+        How many alerts there are of each kind; None if there are no alarms.
+    """
+
+    def __init__(self, plan: Plan, codecs: Codecs, ledger: Ledger) -> None:
+        self.active: dict[str, int] | None = None
+        self._topic = plan.topics.alerts
+        self._codec = codecs.alert
+        self._ledger = ledger
+        self._name = plan.name
+        self._terms = watch_terms(plan)
+        if self._terms is None:
+            return
+        alarms = plan.pipeline.alarms
+        self._segments = alarms is not None and alarms.segments
+        self._watches = {side: Watch(self._terms, kinds) for side, kinds in SIDES.items()}
+        self._promised = [*self._terms[:3], self._segments]
+        self.active = active([])
+
+    def load(self, view: View) -> None:
+        """Rebuild what is derived from the state."""
+        if self._terms is not None:
+            self._count_active(view.get(WATCH))
+
+    def look(
+        self, view: View, complete: Mapping[str, int], revision: int, *, restoring: bool
+    ) -> tuple[list[Emit], int]:
+        """Hand over the tiles that have become complete.
+
+        Parameters
+        ----------
+        complete
+            Before which event time each side's tiles are complete.
+        revision
+            The next offset of the counts topic.
+
+        Returns
+        -------
+        tuple
+            The alerts to be emitted, and on how many tiles the detectors failed.
+        """
+        if self._terms is None:
+            if view.get(WATCH) is not None:
+                view.put(WATCH, None)
+            return [], 0
+        state = view.get(WATCH)
+        if state is None or state["terms"] != self._promised:
+            state = self._anew(state)
+            view.put(WATCH, state)
+        emits: list[Emit] = []
+        failures = looked = 0
+        for side, before in complete.items():
+            for tile in self._tiles(state[side], before):
+                found, failed = self._hand(view, side, state[side], tile, revision)
+                emits += found
+                looked, failures = looked + 1, failures + failed
+        if looked:
+            view.put(WATCH, state)
+            self._count_active(state)
+        return ([] if restoring else emits), failures
+
+    def _anew(self, before: Any) -> dict[str, Any]:
+        """Return a fresh state; alerts of other terms will be said as over."""
+        found: dict[str, Any] = {"terms": self._promised}
+        for side, watch in self._watches.items():
+            alerts = [] if before is None else before[side]["alerts"]
+            close(alerts)
+            found[side] = {"next": None, "watch": watch.fresh(), "alerts": alerts}
+        return found
+
+    def _tiles(self, state: dict[str, Any], before: int) -> Iterator[int]:
+        """Go through the tiles that are complete and were not handed yet."""
+        assert self._terms is not None
+        step, ledger = self._terms.tile_ms, self._ledger
+        if state["next"] is None:
+            tiles = ledger.tiles()
+            if not tiles or tiles[0] + step > before:
+                return
+            state["next"] = tiles[0]
+        silent = 0
+        while state["next"] + step <= before:
+            tile = state["next"]
+            silent = 0 if ledger.has(tile) else silent + 1
+            if silent > EMPTY_TILES_MAX:
+                later = [each for each in ledger.tiles() if tile < each]
+                end = before - before % step
+                state["next"], silent = min([end, *later[:1]]), 0
+                continue
+            state["next"] = tile + step
+            yield tile
+
+    def _hand(
+        self, view: View, side: str, state: dict[str, Any], tile: int, revision: int
+    ) -> tuple[list[Emit], int]:
+        """Hand over one tile; return the alerts, and 1 if the detectors failed on it, else 0."""
+        assert self._terms is not None
+        tile_ms, promise_ms = self._terms.tile_ms, self._terms.run_length_ms
+        end_ms, failed = tile + tile_ms, 0
+        verdicts: list[Verdict] = []
+        totals = self._totals(view, tile)
+        try:
+            verdicts = self._watches[side].observe(state["watch"], tile, totals)
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is, counts go on; it is the same each time
+            state["watch"], failed = self._watches[side].fresh(), 1
+            close(state["alerts"])
+        name = f"{self._name}-{side}"
+        said = follow(state["alerts"], verdicts, end_ms=end_ms, tile_ms=tile_ms, name=name)
+        records = [
+            record_of(each, end_ms=end_ms, run_length_ms=promise_ms, revision=revision)
+            for each in said
+        ]
+        encode = self._codec.encode
+        emits = [Emit(self._topic, 0, each["id"].encode(), encode(each)) for each in records]
+        return emits, failed
+
+    def _totals(self, view: View, tile: int) -> dict[str, dict[str, int]]:
+        """Return the counts of a tile by segment and name."""
+        assert self._terms is not None
+        span = (tile, tile + self._terms.tile_ms)
+        segments = self._ledger.segments(span)
+        if not self._segments:
+            segments = [name for name in segments if name == ALL]
+        return {name: flat(self._ledger.total(view, span, name)) for name in segments}
+
+    def _count_active(self, state: Any) -> None:
+        sides = [] if state is None else [state[side]["alerts"] for side in SIDES]
+        self.active = active(alert for alerts in sides for alert in alerts)
