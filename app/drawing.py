@@ -75,11 +75,12 @@ def count_text(value: float | None) -> str:
     return "–" if value is None else f"{value:,.0f}"
 
 
-def moment_text(time_ms: int | None) -> str:
-    """Return a moment as it is read, a dash for none."""
+def moment_text(time_ms: int | None, *, short: bool = False) -> str:
+    """Return a moment (UTC) as it is read, a dash for none."""
     if time_ms is None:
         return "–"
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%a %d %b %Y %H:%M UTC")
+    form = "%Y-%m-%d %H:%M" if short else "%a %d %b %Y %H:%M UTC"
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime(form)
 
 
 def save_svg(picture: RenderableType, file: Path, title: str, width: int, height: int) -> None:

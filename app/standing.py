@@ -29,25 +29,30 @@ def standing(text: str, settings: Settings) -> dict[str, Any]:
         many examples the scorer that is furthest behind serves without (``behind``).
     """
     with site_of(text, settings) as site:
-        board = board_of(site.store, site.name)
-        workers = {name: _worker(report) for name, report in board.items()}
-        checkpoints = site.registry.checkpoints(site.name, site.version)
-        return {
-            "pipeline": site.name,
-            "serving_version": site.version,
-            "versions": [
-                {
-                    "version": info.version,
-                    "digest": info.digest,
-                    "created_at": info.created_at.isoformat(),
-                }
-                for info in site.registry.versions(site.name)
-            ],
-            "checkpoint": _checkpoint(checkpoints[-1]) if checkpoints else None,
-            "model": _model(site, workers.values()),
-            "stages": _stages(site),
-            "workers": workers,
-        }
+        return standing_of(site)
+
+
+def standing_of(site: Site) -> dict[str, Any]:
+    """Return how a pipeline stands whose services are at hand, as :func:`standing` does."""
+    board = board_of(site.store, site.name)
+    workers = {name: _worker(report) for name, report in board.items()}
+    checkpoints = site.registry.checkpoints(site.name, site.version)
+    return {
+        "pipeline": site.name,
+        "serving_version": site.version,
+        "versions": [
+            {
+                "version": info.version,
+                "digest": info.digest,
+                "created_at": info.created_at.isoformat(),
+            }
+            for info in site.registry.versions(site.name)
+        ],
+        "checkpoint": _checkpoint(checkpoints[-1]) if checkpoints else None,
+        "model": _model(site, workers.values()),
+        "stages": _stages(site),
+        "workers": workers,
+    }
 
 
 def _worker(report: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from headrace.app.cli import (
     stack,
     status,
     tail,
+    top,
     topics,
     version,
 )
@@ -38,6 +39,7 @@ COMMANDS: Sequence[tuple[str, Callable[..., None], str]] = (
     ("publish", publish.publish, publish.EXAMPLE),
     ("tail", tail.tail, tail.EXAMPLE),
     ("status", status.status, status.EXAMPLE),
+    ("top", top.top, top.EXAMPLE),
     ("reset", remedies.reset, remedies.RESET_EXAMPLE),
     ("rebuild", remedies.rebuild, remedies.REBUILD_EXAMPLE),
     ("version", version.version, version.EXAMPLE),

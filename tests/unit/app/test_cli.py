@@ -48,8 +48,8 @@ class Raising:
 
 def test_the_commands_are_these() -> None:
     assert NAMES == [
-        "check", "simulate", "up", "down", "topics", "run", "publish", "tail", "status", "reset",
-        "rebuild", "version",
+        "check", "simulate", "up", "down", "topics", "run", "publish", "tail", "status", "top",
+        "reset", "rebuild", "version",
     ]  # fmt: skip
 
 
@@ -82,6 +82,7 @@ def options(shown: str) -> list[str]:
         ("publish", ["--events", "--flat-out", "--in-step", "--labels", "--pipeline", "--speed"]),
         ("tail", ["--follow", "--json", "--last", "--no-follow"]),
         ("status", ["--json"]),
+        ("top", ["--json", "--once", "--picture", "--window"]),
         ("reset", ["--yes"]),
         ("rebuild", ["--accept-loss"]),
         ("version", ["--all"]),

@@ -1,0 +1,1 @@
+"""``headrace top``: how a pipeline stands and how well it does, live in a terminal."""

@@ -1,0 +1,297 @@
+"""The picture of a frame: plain data in, rich renderables out.
+
+It fits 80 columns and 24 lines. A higher terminal shows more metrics, more drift, and a line for
+each worker; in a narrower one the parts stand below each other without frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from headrace.app.drawing import (
+    BAR,
+    WIDE,
+    count_text,
+    drift_bar,
+    moment_text,
+    number_text,
+    sparkline,
+)
+from headrace.app.showing import plain
+from headrace.app.top.frame import Frame, Metric, Worker
+from headrace.app.top.room import Room, room_for
+
+_NAMES = {
+    "auc": "AUC",
+    "log_loss": "log loss",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "r2": "R²",
+    "f1": "F1",
+}
+_BASELINES_SHOWN = 2
+_SPARKS = 7
+_STATES = {"running": "green", "stopping": "dim"}
+
+
+class Picture:
+    """The picture of a frame, laid out for the terminal that it is shown in.
+
+    Parameters
+    ----------
+    frame
+        What is shown.
+    height
+        How many lines there are; None: as many as it takes.
+    keys
+        What may be pressed, in words.
+    """
+
+    def __init__(self, frame: Frame, height: int | None = None, keys: str = "") -> None:
+        self._frame = frame
+        self._height = height
+        self._keys = keys
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
+        """Yield the parts from top to bottom."""
+        frame, wide = self._frame, options.max_width >= WIDE
+        columns = 2 if wide else 1
+        room = room_for(frame, self._height, columns)
+        yield _head(frame, self._keys)
+        yield _alarms(frame, room)
+        if wide:
+            top = Table.grid(expand=True, padding=0)
+            top.add_column(ratio=1)
+            top.add_column(ratio=1)
+            top.add_row(
+                Panel(_flow(frame), title="Flow, per second", border_style="cyan"),
+                Panel(_stages(frame), title="Lag, in offsets", border_style="green"),
+            )
+            yield top
+            yield Panel(_metrics(frame, room), title=_quality_title(frame), border_style="blue")
+            drift = _drift(frame, room, columns)
+            yield Panel(drift, title=_drift_title(frame), border_style="magenta")
+        else:
+            yield _flow(frame)
+            yield _stages(frame)
+            yield Text(_quality_title(frame), style="bold")
+            yield _metrics(frame, room)
+            yield Text(_drift_title(frame), style="bold")
+            yield _drift(frame, room, columns)
+        yield _model(frame)
+        yield _letters(frame)
+        yield _workers(frame, room)
+
+
+def _head(frame: Frame, keys: str) -> Table:
+    head = Table.grid(expand=True, padding=(0, 1))
+    head.add_column(no_wrap=True, ratio=1)
+    head.add_column(justify="right", no_wrap=True, style="dim")
+    title = Text.assemble((frame.pipeline, "bold"), f" v{frame.version}  ")
+    title.append(moment_text(frame.event_time_ms))
+    head.add_row(title, keys)
+    if frame.trouble:
+        head.add_row(Text(frame.trouble, style="red"), "")
+    return head
+
+
+def _alarms(frame: Frame, room: Room) -> RenderableType:
+    if not frame.alarms:
+        return Text("alarms: none", style="green")
+    table = Table.grid(padding=(0, 2))
+    for _ in range(5):
+        table.add_column(no_wrap=True)
+    for alarm in frame.alarms[: room.alarms]:
+        segment = alarm.get("segment")
+        table.add_row(
+            Text(f"alarm {alarm['state']}", style="bold red"),
+            Text(str(alarm.get("kind", ""))),
+            Text(plain(alarm.get("what")) + ("" if segment in (None, "all") else f", {segment}")),
+            f"since {moment_text(alarm.get('since'), short=True)}",
+            _strength(alarm.get("strength")),
+        )
+    hidden = len(frame.alarms) - room.alarms
+    if hidden > 0:
+        table.add_row(Text(f"and {hidden} more", style="red"))
+    return table
+
+
+def _strength(strength: Any) -> str:
+    return "" if strength is None else f"×{strength:.1f}"
+
+
+def _flow(frame: Frame) -> Table:
+    table = Table.grid(expand=True, padding=(0, 1, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True, style="bold")
+    table.add_column(no_wrap=True, style="cyan", width=_SPARKS)
+    for flow in frame.flows:
+        table.add_row(
+            flow.name,
+            "" if flow.total is None else f"{flow.total:,}",
+            count_text(flow.rate),
+            _levels(flow.rates[-_SPARKS:]),
+        )
+    latency = frame.latency_ms
+    p50, p99 = (count_text(latency.get(name)) for name in ("p50", "p99"))
+    table.add_row("latency, ms", f"p50 {p50}", "p99", Text.assemble((p99, "default")))
+    return table
+
+
+def _stages(frame: Frame) -> Table:
+    table = Table.grid(expand=True, padding=(0, 1, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True, style="bold")
+    table.add_column(justify="right", no_wrap=True, style="dim")
+    table.add_column(no_wrap=True, style="cyan", max_width=_SPARKS)
+    for stage in frame.stages:
+        lags = {task: lag for task, lag in stage.lags.items() if lag is not None}
+        most = max(lags, key=lambda task: lags[task], default="")
+        several = len(lags) > 1 and lags[most] > 0
+        said = f"task {most.rsplit('/', 1)[-1]}: {lags[most]:,}" if several else ""
+        levels = _levels(list(lags.values())) if several and len(lags) <= _SPARKS else ""
+        lag = "not started" if stage.lag is None else f"{stage.lag:,}"
+        table.add_row(stage.name, lag, said, levels)
+    return table
+
+
+def _levels(values: Sequence[float]) -> str:
+    """Return values as bars that begin at 0."""
+    return sparkline([0, *values])[1:]
+
+
+def _quality_title(frame: Frame) -> str:
+    if not frame.window:
+        return "Quality"
+    covered = "" if frame.coverage is None else f", {frame.coverage:.0%} labelled"
+    return f"Quality: {frame.window} to {moment_text(frame.window_end_ms)}{covered}"
+
+
+def _metrics(frame: Frame, room: Room) -> RenderableType:
+    if not frame.metrics:
+        return Text("nothing yet: no prediction has met its label", style="dim")
+    names = list(frame.metrics[0].baselines)[:_BASELINES_SHOWN]
+    table = Table(box=None, pad_edge=False, expand=True, padding=(0, 1))
+    table.add_column("", no_wrap=True)
+    for title in (frame.window, "run"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("last windows", no_wrap=True, style="blue")
+    for name in names:
+        table.add_column(name.replace("_", " "), justify="right", no_wrap=True)
+    for metric in frame.metrics[: room.metrics]:
+        table.add_row(
+            _NAMES.get(metric.name, metric.name.replace("_", " ")),
+            Text.assemble((number_text(metric.window), _style_of(metric))),
+            number_text(metric.whole),
+            sparkline(metric.history[-room.sparks :]) or "–",
+            *(number_text(metric.baselines[name]) for name in names),
+        )
+    return table
+
+
+_LESS_IS_BETTER = frozenset({"log_loss", "mae", "rmse", "brier", "calibration_error", "cost"})
+
+
+def _style_of(metric: Metric) -> str:
+    """Return green for what is better than each baseline, yellow for what is not."""
+    others = [value for value in metric.baselines.values() if value is not None]
+    if metric.window is None or not others:
+        return "bold"
+    if metric.name in _LESS_IS_BETTER:
+        return "bold green" if metric.window < min(others) else "bold yellow"
+    return "bold green" if metric.window > max(others) else "bold yellow"
+
+
+def _drift_title(frame: Frame) -> str:
+    if frame.drift_end_ms is None:
+        return "Drift"
+    return f"Drift, PSI (│ by chance): {frame.window} to {moment_text(frame.drift_end_ms)}"
+
+
+def _drift(frame: Frame, room: Room, columns: int) -> RenderableType:
+    shown = frame.drift[: room.drift * columns]
+    if not shown:
+        return Text("nothing yet: it begins when the reference period is over", style="dim")
+    rows = -(-len(shown) // columns)
+    table = Table.grid(expand=True, padding=(0, 1))
+    for _ in range(columns):
+        table.add_column(no_wrap=True, ratio=1)
+        table.add_column(justify="right", no_wrap=True)
+        table.add_column(width=BAR)
+        table.add_column(justify="right", no_wrap=True, style="dim")
+    for row in range(rows):
+        cells: list[RenderableType] = []
+        for each in shown[row::rows]:
+            chance = "" if each.chance is None else f"│{each.chance:.2f}"
+            cells += [
+                Text(each.feature),
+                f"{each.psi:.2f}",
+                drift_bar(each.psi, each.chance),
+                chance,
+            ]
+        table.add_row(*cells)
+    return table
+
+
+def _model(frame: Frame) -> Text:
+    model = frame.model
+    said = f"model: learned to {count_text(model.get('learned_to'))}"
+    if model.get("behind") is not None:
+        said += f", served less {count_text(model['behind'])}"
+    said += f"; lag p50 {count_text(model.get('lag_p50'))} p99 {count_text(model.get('lag_p99'))}"
+    if model.get("commit_ms") is not None:
+        said += f"; commit {model['commit_ms']:.0f} ms"
+    return Text(said, overflow="ellipsis", no_wrap=True)
+
+
+def _letters(frame: Frame) -> Text:
+    said = Text(overflow="ellipsis", no_wrap=True)
+    said.append(f"waiting for a label: {frame.waiting:,}, expired: {frame.expired:,}; ")
+    letters = sorted(frame.dead_letters.items(), key=lambda item: (-item[1], item[0]))
+    if not letters:
+        return said.append("dead letters: none", style="green")
+    reasons = ", ".join(f"{reason} {n:,}" for reason, n in letters)
+    return said.append(f"dead letters: {reasons}", style="yellow")
+
+
+def _workers(frame: Frame, room: Room) -> RenderableType:
+    if not frame.workers:
+        return Text("no worker runs: `headrace run FILE`", style="yellow")
+    if not room.workers:
+        line = Text("workers: ", overflow="ellipsis", no_wrap=True)
+        # What is wrong is not cut off behind what is well.
+        for worker in sorted(frame.workers, key=lambda each: _state(each) == "running"):
+            line.append(f"{worker.name} ").append(_state(worker), style=_style(worker)).append("  ")
+        return line
+    table = Table(box=None, pad_edge=False)
+    for column in ("worker", "state"):
+        table.add_column(column)
+    for column in ("tasks", "lag", "records", "per s"):
+        table.add_column(column, justify="right")
+    for worker in frame.workers:
+        table.add_row(
+            worker.name,
+            Text(_state(worker), style=_style(worker)),
+            str(worker.tasks),
+            "" if worker.lag is None else f"{worker.lag:,}",
+            f"{worker.records:,}",
+            "" if worker.rate is None else f"{worker.rate:,.0f}",
+        )
+    return table
+
+
+def _state(worker: Worker) -> str:
+    return f"silent for {worker.age_s:.0f} s" if worker.silent else worker.state
+
+
+def _style(worker: Worker) -> str:
+    return "red" if worker.silent else _STATES.get(worker.state, "yellow")
