@@ -167,6 +167,16 @@ class Trial:
         return str(found["waits_for"])
 
 
+def watch_of(system: System) -> Watch:
+    """Return a watch over a system's outputs, and over what its roles commit."""
+    topics = system.plan.topics
+    inputs = {
+        group_of(system.name, role): role_spec(system.prepared, role)[0].topics for role in ROLES
+    }
+    outputs = [topics.predictions, topics.examples, topics.models]
+    return Watch(system.services.kafka, outputs, inputs)
+
+
 @contextmanager
 def trial(
     size: Size = SMALL, *, postgres: bool = False, limit_s: float = RECOVERY_S
@@ -187,16 +197,8 @@ def trial(
             data / "workers", "flights", {**_SETTINGS, **places}, ways=stack.ways(), spares=2
         )
         ends.callback(system.close)
-        topics, kafka = system.plan.topics, system.services.kafka
-        watch = Watch(
-            kafka,
-            [topics.predictions, topics.examples, topics.models],
-            {
-                group_of(system.name, role): role_spec(system.prepared, role)[0].topics
-                for role in ROLES
-            },
-        )
-        load = Load(system.plan, kafka, size.rate)
+        watch = watch_of(system)
+        load = Load(system.plan, system.services.kafka, size.rate)
         system.start(score=size.score, join=size.join, learn=size.learn)
         system.wait_running()
         watch.start()

@@ -45,6 +45,8 @@ class Watch:
         self, kafka: Connection, topics: Sequence[str], groups: Mapping[str, Sequence[str]]
     ) -> None:
         self._kafka, self._topics = kafka, topics
+        inputs = {topic for each in groups.values() for topic in each}
+        self._wanted = {*topics, *(f"committed {topic}" for topic in inputs)}
         self._arrivals: defaultdict[TopicPartition, deque[Arrival]] = defaultdict(
             lambda: deque(maxlen=_KEPT)
         )
@@ -101,6 +103,10 @@ class Watch:
         self._stopping.set()
         for thread in self._threads:
             thread.join(20)
+
+    def sees_all(self) -> bool:
+        """Whether something has come to each output, and something of each input is committed."""
+        return self._wanted <= {topic for topic, _ in self._arrivals.copy()}
 
     def settle(self) -> None:
         """Take that to which something has come so far for what is live."""
