@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import threading
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from headrace.app.board import Board, board_of
+from headrace.app.board import SILENT_S, Board, board_of
 from headrace.app.checking import broken_laws
 from headrace.app.http import serve
 from headrace.app.logs import configure_logs
@@ -91,6 +92,7 @@ def scale_in(groups: Groups, pipeline: str, slots: list[Slot]) -> None:
 def _supervise(plan: Plan, settings: Settings, services: Services, supervisor: Supervisor) -> int:
     watch = Watch(RedisStore(services.redis_url, retries=0), plan.name)
     watch.start()
+    supervisor.taken = watch.taken
     with _signals(supervisor):
         server = serve(settings.http_host, settings.http_port, supervisor.snapshot)
         _log.info("health", at=f"http://{settings.http_host}:{server.port}/health")
@@ -133,6 +135,7 @@ class Watch:
         self.board: Board = {}
         self.rates: dict[str, float] = {}
         self.trouble = ""
+        self._changed_s: dict[str, float] = {}
         self._store = store
         self._pipeline = pipeline
         self._ended = threading.Event()
@@ -148,6 +151,12 @@ class Watch:
         self._thread.join(_LOOK_S)
         self._store.close()
 
+    def taken(self, slot: Slot) -> bool | None:
+        """Return whether a process says that it has a slot; None if the board cannot be read."""
+        if self.trouble:
+            return None
+        return time.monotonic() - self._changed_s.get(str(slot), -math.inf) < SILENT_S
+
     def _run(self) -> None:
         while not self._ended.wait(_LOOK_S):
             try:
@@ -155,6 +164,9 @@ class Watch:
             except (HeadraceError, ValueError) as error:
                 self.trouble = str(error)
             else:
+                for name, report in found.items():
+                    if report != self.board.get(name):
+                        self._changed_s[name] = time.monotonic()
                 self.rates = {name: _rate(self.board.get(name), found[name]) for name in found}
                 self.board, self.trouble = found, ""
 

@@ -7,6 +7,7 @@ restart, in the same slot. So restarting is no repair but a part of the protocol
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -21,11 +22,15 @@ from typing import Any, Literal, NamedTuple
 
 import structlog
 
+from headrace.app.board import SILENT_S
 from headrace.app.stack import child
 from headrace.app.supervision import FENCED, REFUSED, Backoff, fate_of
 
 STOP_S = 10.0
 """How long workers may take to stop before they are killed."""
+
+FENCED_S = SILENT_S + 1.0
+"""So long after a worker was fenced it is asked whether somebody has its slot."""
 
 _TURN_S = 0.1
 _QUIET_S = 5.0
@@ -37,6 +42,7 @@ State = Literal["due", "running", "fenced", "ended"]
 Command = Callable[["Slot"], Sequence[str]]
 Process = subprocess.Popen[str]
 Said = Callable[["Slot", str], None]
+Taken = Callable[["Slot"], bool | None]
 
 
 class Slot(NamedTuple):
@@ -56,7 +62,8 @@ class Post:
     Attributes
     ----------
     state
-        ``due`` to start at ``due_s``, ``running``, ``fenced`` by a newer process, or ``ended``.
+        ``due`` to start at ``due_s``, ``running``, ``fenced`` by a newer process (``due_s``: when
+        it is asked whether there is one; infinite once that is known), or ``ended``.
     code
         The exit code of the process before.
     """
@@ -101,6 +108,12 @@ class Supervisor:
         Variables of the workers besides our own.
     spare
         How a worker is kept ready for the next empty slot; None keeps none.
+
+    Attributes
+    ----------
+    taken
+        Says whether a process that is not ours has a slot whose worker was fenced, None if that
+        cannot be told just now; may be set before :meth:`run`. Without it each is believed to be.
     """
 
     def __init__(
@@ -115,6 +128,7 @@ class Supervisor:
         self.posts = [Post(slot) for slot in slots]
         self._command = command
         self.said = said
+        self.taken: Taken | None = None
         self._environment = {**os.environ, **(environment or {})}
         self._spare = spare
         self._ready: Process | None = None
@@ -175,6 +189,8 @@ class Supervisor:
             code = post.process.poll()
             if code is not None:
                 self._on_end(post, code, now)
+        elif post.state == "fenced" and now >= post.due_s:
+            self._look_again(post, now)
 
     def _start(self, post: Post, now: float) -> None:
         process = self._called(post.slot)
@@ -214,15 +230,30 @@ class Supervisor:
             post.state, self._verdict = "ended", REFUSED
             _log.critical("worker refused to start; all are stopped", slot=str(post.slot))
         elif fate == "fenced":
-            post.state = "fenced"
-            _log.error("a newer process has the slot; not restarted", slot=str(post.slot))
-            if all(other.state == "fenced" for other in self.posts):
-                self._verdict = FENCED
+            post.state, post.due_s = "fenced", now + (FENCED_S if self.taken else 0.0)
         else:
             pause_s = post.backoff.pause_s(now - post.started_s)
             post.state, post.due_s = "due", now + pause_s
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"code {code}"
             _log.warning("worker ended", slot=str(post.slot), how=how, restart_in_s=pause_s)
+
+    def _look_again(self, post: Post, now: float) -> None:
+        """Start a fenced worker again if nobody has its slot, else leave it.
+
+        A broker that stood still for longer than a session can answer a worker's request to come
+        back twice, and fences it by itself (seen): nobody else would ever fill the slot.
+        """
+        taken = self.taken(post.slot) if self.taken else True
+        if taken is None:
+            return
+        if not taken:
+            post.state, post.due_s = "due", now
+            _log.warning("fenced, and nobody has the slot: started again", slot=str(post.slot))
+            return
+        post.due_s = math.inf
+        _log.error("a newer process has the slot; not restarted", slot=str(post.slot))
+        if all(other.state == "fenced" and other.due_s == math.inf for other in self.posts):
+            self._verdict = FENCED
 
     # -- the spare
 

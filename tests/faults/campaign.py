@@ -132,6 +132,7 @@ class Campaign:
         self._tell(done)
         if recovery_s > self.trial.limit_s:
             self._fail(kind, f"{done.where}: recovered after {recovery_s:.1f} s")
+            self.console.print(self.trial.evidence, soft_wrap=True, highlight=False, markup=False)
         return done
 
     def _fail(self, kind: Kind, why: str) -> None:

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from headrace.app.supervision import FENCED
+from headrace.app.supervisor import FENCED_S
+
 
 class Fault(NamedTuple):
     """What befalls a worker: at the ``times``-th time that it reaches a point."""
@@ -53,6 +56,8 @@ class Slot:
         What befalls the next process that is started here.
     disk_full
         Whether SQLite's file may not grow, as this worker sees it.
+    due_s
+        Not before then the next process is started, as a supervisor does it.
     """
 
     role: str
@@ -68,6 +73,7 @@ class Slot:
     told: Path = Path("nowhere")
     following: Fault = NONE
     disk_full: bool = False
+    due_s: float = 0.0
 
     def __str__(self) -> str:
         return f"{self.role}-{self.number}"
@@ -119,6 +125,7 @@ class Slot:
         if code is None:
             return False
         self.codes.append(code)
+        self.due_s = time.monotonic() + FENCED_S if code == FENCED else 0.0
         self._forget()
         return True
 

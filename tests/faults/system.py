@@ -19,7 +19,7 @@ from confluent_kafka import TopicPartition
 
 from headrace.app.services import Services, find_services
 from headrace.app.settings import Settings, settings_from
-from headrace.app.supervision import FENCED, REFUSED
+from headrace.app.supervision import REFUSED
 from headrace.app.wiring import Prepared, open_store, prepare, role_spec
 from headrace.registry.kept import TaskId
 from headrace.streams.engine.admin import Topics
@@ -177,9 +177,12 @@ class System:
     def look_after(self, faults: Mapping[str, list[Fault]] | None = None) -> None:
         """Start every worker again that has ended, with its next fault if there is one."""
         for name, slot in self.slots.items():
-            if slot.ended():
-                ended_well = not slot.codes or slot.codes[-1] not in {REFUSED, FENCED}
-                assert ended_well, f"{name} ended with {slot.codes[-1]}: no supervisor restarts it"
+            ran = slot.process is not None
+            if not slot.ended():
+                continue
+            refused = ran and slot.codes[-1] == REFUSED
+            assert not refused, f"{name} refused to start: no supervisor restarts it"
+            if time.monotonic() >= slot.due_s:
                 following = (faults or {}).get(name)
                 slot.start(following.pop(0) if following else slot.following)
         self._keep_spares()

@@ -68,12 +68,15 @@ class Trial:
     ----------
     limit_s
         Within this time after a fault everything that was live must go on.
+    evidence
+        How everything stood when that time was over, the last time that it was not enough.
     """
 
     def __init__(
         self, stack: FaultStack, system: System, load: Load, watch: Watch, limit_s: float
     ) -> None:
         self.limit_s = limit_s
+        self.evidence = ""
         self.stack = stack
         self.system = system
         self.load = load
@@ -123,8 +126,10 @@ class Trial:
             Something does not, although it had far more time than it may take.
         """
         end = time.time()
+        if not self.comes(lambda: not self.watch.silent(end), self.limit_s):
+            self.evidence = self._evidence(self.watch.silent(end))
         if not self.comes(lambda: not self.watch.silent(end), PATIENCE_S):
-            raise Stuck(f"silent for {PATIENCE_S:g} s: {self._evidence(self.watch.silent(end))}")
+            raise Stuck(f"silent for {PATIENCE_S:g} s: {self.evidence}")
         found = self.watch.recovered_s(since_s)
         assert found is not None
         return found

@@ -108,6 +108,28 @@ def test_all_fenced_is_the_end() -> None:
     assert supervisor.run() == 4
 
 
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_fenced_worker_whose_slot_is_empty_is_started_again(
+    monkeypatch: pytest.MonkeyPatch, taken: bool
+) -> None:
+    monkeypatch.setattr(module, "FENCED_S", 0.3)
+    starts: list[Slot] = []
+    answers: list[bool | None] = [None, None, taken]
+
+    def command(slot: Slot) -> list[str]:
+        starts.append(slot)
+        return python("raise SystemExit(4)" if len(starts) == 1 else STAYS)
+
+    supervisor = Supervisor([ONE], command, said=lambda slot, line: None)
+    supervisor.taken = lambda slot: answers.pop(0)
+    if taken:
+        assert supervisor.run() == 4
+        assert starts == [ONE]
+    else:
+        until(lambda: len(starts) == 2, supervisor)
+    assert not answers
+
+
 def test_one_that_does_not_stop_is_killed() -> None:
     before, module.STOP_S = module.STOP_S, 1.0
     try:
