@@ -56,7 +56,8 @@ class Observed:
 
     def follow(self, kafka: Connection, go_on: Callable[[], bool]) -> None:
         """Read until ``go_on`` returns False: what the thread runs."""
-        wanted = dict.fromkeys(sorted(self._read), _speaks_of_all)
+        every = {self._topics.metrics: _speaks_of_all, self._topics.alerts: _always}
+        wanted = {topic: what for topic, what in every.items() if topic in self._read}
         ended = self._ended
         for batch in watch(
             kafka, wanted, go_on, last=LOOK_BACK, at_end=lambda place: ended.add(place[0])
@@ -149,9 +150,13 @@ _NOTHING = Value(None, 0, None)
 
 
 def _speaks_of_all(record: Record) -> bool:
-    """Whether a metric speaks of everything, by its key; of any other topic, everything does."""
+    """Whether a metric speaks of everything, not of a segment; by its key."""
     try:
-        key = json.loads(record.key or b"")
+        _, segment, _, _ = json.loads(record.key or b"")
     except ValueError:
-        return True
-    return not (isinstance(key, list) and len(key) == 4) or key[1] == _ALL
+        return False
+    return bool(segment == _ALL)
+
+
+def _always(record: Record) -> bool:
+    return True

@@ -6,7 +6,7 @@ each worker; in a narrower one the parts stand below each other without frames.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -23,7 +23,6 @@ from headrace.app.drawing import (
     number_text,
     sparkline,
 )
-from headrace.app.showing import plain
 from headrace.app.top.frame import Frame, Metric, Worker
 from headrace.app.top.room import Room, room_for
 
@@ -110,13 +109,12 @@ def _alarms(frame: Frame, room: Room) -> RenderableType:
     for _ in range(5):
         table.add_column(no_wrap=True)
     for alarm in frame.alarms[: room.alarms]:
-        segment = alarm.get("segment")
         table.add_row(
             Text(f"alarm {alarm['state']}", style="bold red"),
-            Text(str(alarm.get("kind", ""))),
-            Text(plain(alarm.get("what")) + ("" if segment in (None, "all") else f", {segment}")),
-            f"since {moment_text(alarm.get('since'), short=True)}",
-            _strength(alarm.get("strength")),
+            alarm["kind"],
+            Text(_what(alarm)),
+            f"since {moment_text(alarm['since'], short=True)}",
+            f"×{alarm['strength']:.1f}",
         )
     hidden = len(frame.alarms) - room.alarms
     if hidden > 0:
@@ -124,8 +122,11 @@ def _alarms(frame: Frame, room: Room) -> RenderableType:
     return table
 
 
-def _strength(strength: Any) -> str:
-    return "" if strength is None else f"×{strength:.1f}"
+def _what(alarm: Mapping[str, Any]) -> str:
+    """Return what has changed: the strongest member, and how many changed with it."""
+    segment = "" if alarm["segment"] == "all" else f", {alarm['segment']}"
+    more = len(alarm["members"]) + alarm["members_left_out"] - 1
+    return f"{alarm['what']}{segment}" + (f" and {more} more" if more > 0 else "")
 
 
 def _flow(frame: Frame) -> Table:

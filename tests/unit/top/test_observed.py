@@ -54,9 +54,9 @@ def test_alarms_that_are_over_are_bounded() -> None:
 
 def test_records_of_segments_are_passed_over_by_their_key() -> None:
     assert _speaks_of_all(metric("auc", 0.5).record)
-    assert _speaks_of_all(alarm("a", "begun").record)
     assert not _speaks_of_all(metric("auc", 0.5, segment="origin=EWR").record)
     assert not _speaks_of_all(metric("auc", 0.5, segment='carrier="all"').record)
+    assert not _speaks_of_all(metric("auc", 0.5).record._replace(key=None))
 
 
 def test_the_newest_window_that_says_something() -> None:

@@ -13,11 +13,12 @@ from rich.console import Console
 from headrace.app.drawing import drift_bar, save_svg
 from headrace.app.top.frame import Frame
 from headrace.app.top.view import Picture
+from headrace.schemas.records import ALERT
 from tests.unit.top.looks import FRAME, NOON_MS
 
 ALARM = {
     "id": "a", "state": "ongoing", "kind": "input", "what": "feature.temp_f", "segment": "all",
-    "since": NOON_MS, "strength": 1.7,
+    "since": NOON_MS, "strength": 1.7, "members": [{}], "members_left_out": 0,
 }  # fmt: skip
 
 
@@ -74,10 +75,13 @@ def test_alarms_come_first_and_those_left_out_are_counted() -> None:
     assert "none" not in found[1]
 
 
+def test_what_is_shown_of_an_alarm_is_in_its_schema() -> None:
+    assert ALARM.keys() <= {each["name"] for each in ALERT["fields"]}
+
+
 def test_an_alarm_of_a_segment_and_of_several_things_says_so() -> None:
-    alarm = {**ALARM, "what": ["feature.a", "feature.b"], "segment": "origin=EWR", "strength": None}
-    shown = text(replace(FRAME, alarms=[alarm]), 120)
-    assert "[feature.a, feature.b], origin=EWR" in shown
+    alarm = {**ALARM, "segment": "carrier=[UA]", "members": [{}] * 100, "members_left_out": 3}
+    assert "feature.temp_f, carrier=[UA] and 102 more" in text(replace(FRAME, alarms=[alarm]), 120)
 
 
 def test_before_anything_is_known() -> None:
