@@ -45,7 +45,8 @@ class WorkerCollector(Collector):
         Returns how the worker stands, as plain data: ``role``, ``slot``, ``version``,
         ``learned_to``, ``records``, ``emitted``, ``transactions``, ``commit_seconds``,
         ``restarts``, ``tasks`` (by name: ``lag``, ``waiting``, ``entries``), and ``figures``
-        (metric, segment, window, value). What is missing or None is not exported.
+        (metric, segment, window, value), and ``alerts`` (how many go on, by kind). What is missing
+        or None is not exported.
     """
 
     def __init__(self, pipeline: str, snapshot: Callable[[], Snapshot]) -> None:
@@ -68,6 +69,7 @@ class WorkerCollector(Collector):
         yield from _counters(now, worker)
         yield from _gauges(now, worker)
         yield from _figures(now.get("figures") or (), self._pipeline)
+        yield from _alerts(now.get("alerts"), self._pipeline)
 
 
 def _counters(now: Snapshot, worker: tuple[str, ...]) -> Iterator[Metric]:
@@ -96,6 +98,16 @@ def _gauges(now: Snapshot, worker: tuple[str, ...]) -> Iterator[Metric]:
             if value is not None:
                 family.add_metric((*worker, task), float(value))
         yield family
+
+
+def _alerts(alerts: Mapping[str, int] | None, pipeline: str) -> Iterator[Metric]:
+    if alerts is None:
+        return
+    said = "Alerts that have begun and are not over, by kind of their strongest member."
+    family = GaugeMetricFamily("headrace_alerts_active", said, labels=("pipeline", "kind"))
+    for kind, n in alerts.items():
+        family.add_metric((pipeline, kind), float(n))
+    yield family
 
 
 def _figures(

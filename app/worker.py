@@ -33,6 +33,7 @@ from headrace.streams.engine.worker import Worker
 from headrace.streams.load import load_pipeline
 from headrace.streams.plan import Plan, plan_of
 from headrace.streams.protocol.steps import Hook
+from headrace.streams.stages.monitor import MonitorStage
 
 _ASK_AGAIN_S = 1.0
 
@@ -152,9 +153,13 @@ class _Stand:
         return {**self._place, "time": time.time(), "state": state, "waits_for": self.waits_for}
 
     def snapshot(self) -> dict[str, Any]:
-        """Return it with MONITOR's newest figures, for Prometheus."""
-        figures = [] if self.worker is None else self.worker.figures()
-        return {**self.report(), "figures": figures}
+        """Return it with what MONITOR has to say, if it runs here, for Prometheus."""
+        if self.worker is None:
+            return self.report()
+        stages = [holding.task.stage for holding in list(self.worker.holdings.values())]
+        alerts = [stage.alerts() for stage in stages if isinstance(stage, MonitorStage)]
+        found = {"figures": self.worker.figures(), "alerts": alerts[0] if alerts else None}
+        return {**self.report(), **found}
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """From verdicts to alerts: one for each change, said when it begins and when it is over.
 
 Detectors speak of one statistic each (:mod:`headrace.streams.detectors`); a sensor that breaks
-changes twenty features, and their windows hours later. So verdicts that begin within a few tiles
-of each other, as they were noticed or as the change is dated, are *members* of one alert.
+changes twenty features, and their windows hours later. So verdicts that begin near each other, as
+they were noticed or as the change is dated, are *members* of one alert.
 
 An alert is said when it begins; again once a day while it goes on, and sooner, though at most once
 a day, if it has gained members since; and when all of its members are over. A member that begins
@@ -17,9 +17,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from headrace.streams.detectors.watch import Verdict
-
-GROUP_TILES = 6
-"""Verdicts that are no more tiles apart are taken to have one cause."""
 
 REMIND_MS = 86_400_000
 """How often an alert that goes on is said."""
@@ -59,7 +56,7 @@ class Said(NamedTuple):
 
 
 def follow(
-    alerts: list[Alert], verdicts: Iterable[Verdict], *, end_ms: int, tile_ms: int, name: str
+    alerts: list[Alert], verdicts: Iterable[Verdict], *, end_ms: int, near_ms: int, name: str
 ) -> list[Said]:
     """Take in the verdicts of a tile; return what is to be said at its end.
 
@@ -69,12 +66,11 @@ def follow(
         Those that are not over; changed in place.
     end_ms
         The end of the tile.
-    tile_ms
-        Its length.
+    near_ms
+        Verdicts that are no further apart are taken to have one cause.
     name
         Prefix of the ids of new alerts.
     """
-    near_ms = GROUP_TILES * tile_ms
     for verdict in verdicts:
         _take(alerts, verdict, end_ms, near_ms, name)
     said = []

@@ -15,6 +15,7 @@ from typing import Any
 
 from headrace.schemas.records import Codecs
 from headrace.streams.alarms import active, close, follow, record_of
+from headrace.streams.detectors.calendar import Calendar
 from headrace.streams.detectors.watch import Terms, Verdict, Watch
 from headrace.streams.observe import ALL, tile_ms_of
 from headrace.streams.plan import Plan
@@ -30,6 +31,9 @@ SIDES: Mapping[str, tuple[str, ...]] = {
     "outcomes": ("outcome", "labels"),
 }
 """Which kinds of streams are complete at the same time."""
+
+GROUP_SLOTS = 6
+"""What begins within so many of the detectors' steps has one cause, it is assumed."""
 
 EMPTY_TILES_MAX = 1_000
 """Of a longer silence the later tiles are not handed: it costs no more than that."""
@@ -72,6 +76,7 @@ class Lookout:
         alarms = plan.pipeline.alarms
         self._segments = alarms is not None and alarms.segments
         self._watches = {side: Watch(self._terms, kinds) for side, kinds in SIDES.items()}
+        self._near_ms = GROUP_SLOTS * Calendar.of(self._terms.tile_ms).slot_ms
         self._promised = [*self._terms[:3], self._segments]
         self.active = active([])
 
@@ -152,8 +157,7 @@ class Lookout:
     ) -> tuple[list[Emit], int]:
         """Hand over one tile; return the alerts, and 1 if the detectors failed on it, else 0."""
         assert self._terms is not None
-        tile_ms, promise_ms = self._terms.tile_ms, self._terms.run_length_ms
-        end_ms, failed = tile + tile_ms, 0
+        promise_ms, end_ms, failed = self._terms.run_length_ms, tile + self._terms.tile_ms, 0
         verdicts: list[Verdict] = []
         totals = self._totals(view, tile)
         try:
@@ -164,7 +168,7 @@ class Lookout:
             state["watch"], failed = self._watches[side].fresh(), 1
             close(state["alerts"])
         name = f"{self._name}-{side}"
-        said = follow(state["alerts"], verdicts, end_ms=end_ms, tile_ms=tile_ms, name=name)
+        said = follow(state["alerts"], verdicts, end_ms=end_ms, near_ms=self._near_ms, name=name)
         records = [
             record_of(each, end_ms=end_ms, run_length_ms=promise_ms, revision=revision)
             for each in said

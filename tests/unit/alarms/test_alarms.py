@@ -37,7 +37,7 @@ class Story:
 
     def hour(self, end: int, *verdicts: Verdict) -> list[tuple[str, str, list[str]]]:
         """Return id, state and members of what is said at the end of an hour."""
-        said = follow(self.alerts, verdicts, end_ms=end * HOUR, tile_ms=HOUR, name="p-inputs")
+        said = follow(self.alerts, verdicts, end_ms=end * HOUR, near_ms=6 * HOUR, name="p-inputs")
         found = [
             record_of(each, end_ms=end * HOUR, run_length_ms=90 * 24 * HOUR, revision=end)
             for each in said

@@ -32,6 +32,7 @@ SNAPSHOT: dict[str, Any] = {
         ("auc", "carrier=UA", "1h", None),
         ("dead_letters.score.not_json", 'origin="x"\\\n', "all", 3.0),
     ],
+    "alerts": {"input": 2, "score": 0},
 }
 
 WRONG_UNITS = re.compile(r"_(ms|milliseconds|minutes|hours|kb|percent)(_|$)")
@@ -69,6 +70,8 @@ def test_values() -> None:
         ("dead_letters.score.not_json", "flights", 'origin="x"\\\n', "all"): 3,
     }
     assert found["headrace_metric_values_left_out"] == {("flights",): 0}
+    # Labels are in alphabetical order.
+    assert found["headrace_alerts_active"] == {("input", "flights"): 2, ("score", "flights"): 0}
 
 
 def test_what_is_not_known_is_not_exported() -> None:
@@ -77,6 +80,7 @@ def test_what_is_not_known_is_not_exported() -> None:
     assert "headrace_commit_seconds_total" not in found
     assert "headrace_model_learned_to_offset" not in found
     assert not found.get("headrace_lag_records")
+    assert "headrace_alerts_active" not in found
 
 
 def test_names_types_and_help_follow_the_conventions() -> None:
