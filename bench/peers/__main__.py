@@ -1,4 +1,4 @@
-"""What a user would get elsewhere: ``python -m bench.peers``; docs/peers.md has the table.
+"""What a user would get elsewhere: ``python -m bench.peers``; docs/reliability.md has the table.
 
 Each peer is given the same events, keeps a running count of each key's, and says every count on
 its output topic. It is killed (SIGKILL) at the same moments and started again at once. Then its
@@ -30,6 +30,8 @@ from typing import Any, NamedTuple
 from confluent_kafka import Producer
 
 from bench.whole import PARTITIONS, stack_in, stop
+from headrace.app.board import board_of
+from headrace.app.stack.process import start_time
 from headrace.schemas.errors import Refused
 from headrace.streams.engine.admin import Topics
 from headrace.streams.engine.connection import Connection
@@ -39,6 +41,7 @@ from headrace.streams.load import load_pipeline
 from headrace.streams.partitioner import partition_of
 from headrace.streams.plan import plan_of
 from headrace.streams.protocol.ports import Dead
+from headrace.streams.store.redis import RedisStore
 from headrace.streams.topics import TopicSpec
 
 HERE = Path(__file__).parent
@@ -49,6 +52,9 @@ QUIET_S = 100.0
 """After so long without a further record a peer has come to its end: sessions and transactions of
 a killed process are waited for by a minute."""
 END_S = 600.0
+PIPELINE = "peer"
+SCORER_S = 60.0
+"""So long after a kill there may be nobody to kill again."""
 
 
 class Peer(NamedTuple):
@@ -98,6 +104,8 @@ def main() -> None:
             found.append(measured(peer, given))
             print(found[-1], flush=True)
     print(table(found))
+    if given.markdown:
+        given.markdown.write_text(markdown(found))
     if given.json:
         given.json.write_text(json.dumps([each._asdict() for each in found], indent=2))
 
@@ -110,6 +118,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="*", choices=[peer.name for peer in PEERS])
     parser.add_argument("--venvs", type=Path, default=Path(".peers"), help="peers' environments")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.add_argument("--markdown", type=Path, help="write the table to this file")
     return parser.parse_args()
 
 
@@ -130,6 +139,20 @@ def table(found: list[Found]) -> str:
     )
 
 
+def markdown(found: list[Found]) -> str:
+    """Return the table for a document."""
+    lines = [
+        "| system | events | kills | records | lost | doubled | keys whose count is wrong |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+        *(
+            f"| {f.peer} | {f.events:,} | {f.kills} | {f.records:,} | {f.lost:,} | {f.doubled:,} |"
+            f" {f.wrong_keys:,} |"
+            for f in found
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def measured(peer: Peer, given: argparse.Namespace) -> Found:
     """Give a peer the events, kill it now and then, and judge what it has said."""
     python = _python(peer, given.venvs)
@@ -137,7 +160,12 @@ def measured(peer: Peer, given: argparse.Namespace) -> Found:
         brokers = str(stack.addresses["kafka"])
         topics = [IN, peer.out] if peer.packages else [IN]  # ours makes its own
         Topics(brokers).ensure([TopicSpec(name, PARTITIONS, {}) for name in topics])
-        own = {**environment, "PEER_BROKERS": brokers, "PEER_STATE": folder}
+        own = {
+            **environment,
+            "PEER_BROKERS": brokers,
+            "PEER_STATE": folder,
+            "PEER_REDIS": str(stack.addresses["redis"]),
+        }
         began = time.monotonic()
         with running(peer, python, own, Path(folder) / "log") as kill:
             _publish(brokers, given, peer, kill)
@@ -180,7 +208,7 @@ def running(
                 process.wait()
                 process = start()
             else:  # its supervisor starts it again
-                os.kill(_scorer(process.pid), signal.SIGKILL)
+                os.kill(_scorer(environment["PEER_REDIS"]), signal.SIGKILL)
 
         try:
             yield kill
@@ -188,14 +216,19 @@ def running(
             stop(process, 20)
 
 
-def _scorer(supervisor: int) -> int:
-    """Return the process that scores."""
-    for children in Path(f"/proc/{supervisor}/task").glob("*/children"):
-        for child in children.read_text().split():
-            words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
-            if b"score" in words or b"--spare" in words:
-                return int(child)
-    raise RuntimeError(f"process {supervisor} has no worker that scores")
+def _scorer(redis_url: str) -> int:
+    """Return the process that scores, by its own word on the board: a spare says nothing there."""
+    store = RedisStore(redis_url)
+    try:
+        until = time.monotonic() + SCORER_S
+        while time.monotonic() < until:
+            said = board_of(store, PIPELINE).get("score-0", {})
+            if said.get("tasks") and start_time(said["pid"]) is not None:
+                return int(said["pid"])
+            time.sleep(0.05)
+    finally:
+        store.close()
+    raise TimeoutError(f"nobody says within {SCORER_S:g} s that it scores")
 
 
 def _publish(brokers: str, given: argparse.Namespace, peer: Peer, kill: Callable[[], None]) -> None:

@@ -184,7 +184,11 @@ def watch_of(system: System) -> Watch:
 
 @contextmanager
 def trial(
-    size: Size = SMALL, *, postgres: bool = False, limit_s: float = RECOVERY_S
+    size: Size = SMALL,
+    *,
+    postgres: bool = False,
+    limit_s: float = RECOVERY_S,
+    stack_type: type[FaultStack] = FaultStack,
 ) -> Iterator[Trial]:
     """Lend a trial whose pipeline runs under load; all of it is gone afterwards."""
     data = Path(tempfile.mkdtemp(prefix="headrace-faults-"))
@@ -193,7 +197,7 @@ def trial(
         fetch_or_skip(data)
         net = Net()
         ends.callback(net.close)
-        stack = ends.enter_context(FaultStack(data, net, WIRED, postgres=postgres))
+        stack = ends.enter_context(stack_type(data, net, WIRED, postgres=postgres))
         names = {"kafka": "KAFKA_BROKERS", "redis": "REDIS_URL", "registry": "REGISTRY_URL"}
         places = {
             f"HEADRACE_{names[n]}": str(at) for n, at in stack.addresses.items() if n in names

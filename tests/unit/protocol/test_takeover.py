@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -175,6 +176,32 @@ def test_without_a_witness_the_whole_log_is_the_history_if_it_is_all_there() -> 
     world.registry.forget_task(TASK)
     assert world.taken(world.ports()).acked.next_of(IN) == 2
     assert world.registry.witness(TASK) is not None
+
+
+EDITED = replace(SPEC, id=TASK._replace(version=2))
+"""The same stage by a changed declaration: another version, for which there is no state."""
+
+
+def test_a_changed_declaration_makes_its_state_from_the_log_without_emitting() -> None:
+    world = World()
+    worked(world, 1, 2)
+    world.registry.register_version("p", "{'edited': 1}", "e", {"code": "c"})
+    ports = world.ports()
+    task = world.taken(ports, spec=EDITED)
+    assert task.acked.next_of(IN) == 2
+    assert world.store.peek(EDITED.id)[1] == world.store.peek(TASK)[1]
+    world.publish(4)
+    drive(commit([(task, [world.batch(task, ports)])], ports))
+    assert world.out() == [b"1", b"3", b"7"]
+
+
+def test_a_changed_declaration_is_refused_if_the_log_is_cut() -> None:
+    world = World()
+    worked(world, 1, 2)
+    world.registry.register_version("p", "{'edited': 1}", "e", {"code": "c"})
+    world.broker.cut_head((IN, 0), 1)
+    with pytest.raises(Refused, match="headrace rebuild p adds --accept-loss"):
+        world.taken(world.ports(), spec=EDITED)
 
 
 # -- a learner
