@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ _PAUSE_S = 0.5
 
 _FINISH_S = 300.0
 """So long a backlog may take that a last fault has left."""
+
+_HANG_S = 900.0
+"""A fault that takes so long hangs in the harness itself: it ends, with a trace of each thread."""
 
 _FAILURES_MAX = 5
 """A run in which so many faults did not go as they must has shown enough."""
@@ -93,7 +97,9 @@ class Campaign:
         until = time.monotonic() + seconds
         while len(self.done) + len(self.failed) < faults and time.monotonic() < until:
             (kind,) = self.random.choices(kinds, [kind.odds for kind in kinds])
+            faulthandler.dump_traceback_later(_HANG_S, exit=True)
             self.do(kind)
+            faulthandler.cancel_dump_traceback_later()
             if len(self.failed) == _FAILURES_MAX:
                 return
             self.trial.wait(_PAUSE_S * self.random.random())

@@ -32,7 +32,7 @@ LEARNED_TAKE_OVER = (
 
 POINT_S = 5.0
 """So long a worker may take to reach a point: it commits some times in a second."""
-TAKE_OVER_S = 8.0
+TAKE_OVER_S = 10.0
 """And so long to be started, to be given its tasks, and to reach a point of taking them over."""
 
 _DISARMED_S = 0.1

@@ -203,7 +203,7 @@ def trial(
             f"HEADRACE_{names[n]}": str(at) for n, at in stack.addresses.items() if n in names
         }
         system = System(
-            data / "workers", "flights", {**_SETTINGS, **places}, ways=stack.ways(), spares=2
+            data / "workers", "flights", {**_SETTINGS, **places}, ways=stack.ways(), spares=3
         )
         ends.callback(system.close)
         watch = watch_of(system)
