@@ -66,7 +66,7 @@ class Server:
         self._listening.close()
 
 
-def serve(host: str, port: int, snapshot: Snapshot, metrics: Collector | None = None) -> Server:
+def serve(host: str, port: int, snapshot: Snapshot, *metrics: Collector) -> Server:
     """Serve health and metrics in a thread.
 
     Parameters
@@ -92,7 +92,7 @@ def serve(host: str, port: int, snapshot: Snapshot, metrics: Collector | None = 
             " with HEADRACE_HTTP_PORT; 0 takes any that is free."
         ) from error
     config = uvicorn.Config(
-        application(snapshot, metrics),
+        application(snapshot, *metrics),
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -120,11 +120,11 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def application(snapshot: Snapshot, metrics: Collector | None = None) -> FastAPI:
+def application(snapshot: Snapshot, *metrics: Collector) -> FastAPI:
     """Return the routes over a process' snapshot."""
     registry = CollectorRegistry()
-    if metrics is not None:
-        registry.register(metrics)
+    for each in metrics:
+        registry.register(each)
     app = FastAPI(title="Headrace", docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/health")

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
+from headrace.app.alerting.sender import group_prefix
 from headrace.app.board import alive, board_of
 from headrace.app.evidence import reached_by
 from headrace.app.services import find_services
@@ -329,7 +330,8 @@ def reset(site: Site, progress: Progress) -> str:
     for task in site.store.tasks(site.name):  # of partitions that are no more
         site.store.forget(task)
     broker = Broker(site.kafka.brokers, site.kafka.security)
-    broker.delete_groups([group_of(site.name, role) for role in ROLES])
+    senders = site.groups.names(group_prefix(site.name))
+    broker.delete_groups([*(group_of(site.name, role) for role in ROLES), *senders])
     gone = outputs_of(site.target)
     broker.delete(gone)
     site.registry.forget_pipeline(site.name)

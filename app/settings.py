@@ -66,6 +66,8 @@ class Settings(BaseSettings):
         How many entities a SCORE task keeps in memory.
     waiting_limit
         How many predictions and labels may wait in a JOIN task.
+    alert_urls
+        Where alerts are sent: URLs as Apprise understands them, separated by blanks.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix=PREFIX)
@@ -92,6 +94,7 @@ class Settings(BaseSettings):
     stall_s: Annotated[float, Field(gt=0)] = 60.0
     state_entries: Annotated[int, Field(ge=1)] = 100_000
     waiting_limit: Annotated[int, Field(ge=1)] = 250_000
+    alert_urls: SecretStr | None = None
 
     def commit_ms(self, role: str) -> int:
         """Return the least pause between two commits of a role."""
@@ -137,7 +140,7 @@ def _sentences(error: ValidationError) -> list[str]:
     found = []
     for fault in error.errors():
         name = PREFIX + str(fault["loc"][0]).upper()
-        secret = name == f"{PREFIX}SIGNING_KEY"
+        secret = name in {f"{PREFIX}SIGNING_KEY", f"{PREFIX}ALERT_URLS"}
         value = "…" if secret else repr(fault["input"])
         found.append(f"{name} is {value}: {fault['msg']} (docs/settings.md).")
     return found

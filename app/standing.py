@@ -10,6 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from headrace.app.alerting.message import summary
+from headrace.app.alerting.standing import alerts_standing, rendered_deliveries
 from headrace.app.board import SILENT_S, board_of, lag_of
 from headrace.app.remedies import Site, site_of
 from headrace.app.settings import Settings
@@ -26,14 +28,16 @@ def standing(text: str, settings: Settings) -> dict[str, Any]:
         newest, None without one; ``stages`` with committed offsets and lag in offsets (control
         records count, so 1 may mean: caught up); ``workers`` as they wrote last, each with
         ``age_s`` and ``silent``; ``model`` with the offset that it has learned to, and how
-        many examples the scorer that is furthest behind serves without (``behind``).
+        many examples the scorer that is furthest behind serves without (``behind``);
+        ``alerts``: those that are ``open``, and their ``deliveries``.
     """
     with site_of(text, settings) as site:
-        return standing_of(site)
+        alerts = alerts_standing(site.kafka, site.target.topics.alerts, site.name)
+        return {**standing_of(site), "alerts": alerts}
 
 
 def standing_of(site: Site) -> dict[str, Any]:
-    """Return how a pipeline stands whose services are at hand, as :func:`standing` does."""
+    """Return how a pipeline stands whose services are at hand, all but its alerts."""
     board = board_of(site.store, site.name)
     workers = {name: _worker(report) for name, report in board.items()}
     checkpoints = site.registry.checkpoints(site.name, site.version)
@@ -117,7 +121,16 @@ def rendered(found: dict[str, Any]) -> RenderableType:
         (found["pipeline"], "bold"),
         f"  version {found['serving_version']} of {len(found['versions'])}",
     )
-    return Group(head, Text(_learning(found)), _stage_table(found), _worker_table(found), "")
+    tables = (_stage_table(found), _worker_table(found), *_alert_lines(found["alerts"]))
+    return Group(head, Text(_learning(found)), *tables, "")
+
+
+def _alert_lines(alerts: dict[str, Any]) -> list[RenderableType]:
+    opened: list[RenderableType] = [
+        Text(f"alert: {summary(each)}, since {each['since'][:16]}", style="yellow")
+        for each in alerts["open"]
+    ]
+    return [*opened, *rendered_deliveries(alerts["deliveries"])]
 
 
 def _learning(found: dict[str, Any]) -> str:

@@ -83,6 +83,11 @@ def known_topics(text: str, kafka: Connection) -> Topics:
     return topics_of(text)
 
 
+def name_of(text: str) -> str:
+    """Return the name of the pipeline that is meant."""
+    return target_of_file(text).name if is_file(text) else text
+
+
 def pipelines(kafka: Connection) -> list[str]:
     """Return the names of all pipelines that have topics."""
     suffix = topics_of("").predictions

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from headrace.app.cli import (
+    alerts,
     check,
     failures,
     publish,
@@ -63,6 +64,7 @@ def application() -> typer.Typer:
     app.callback()(_everywhere)
     for name, function, example in COMMANDS:
         app.command(name, epilog=f"Example: {example}")(function)
+    app.add_typer(alerts.group(), name="alerts")
     if find_spec("headrace.app.demo") and find_spec(_DEMO):
         from headrace.app.demo.command import EXAMPLE, demo
 

@@ -51,6 +51,12 @@ class Groups:
             {"bootstrap.servers": kafka.brokers, **kafka.security}, logger=_LOG
         )
 
+    def names(self, prefix: str) -> list[str]:
+        """Return the groups whose names begin so, in order."""
+        with self._kafka.asking("groups could not be listed"):
+            found = self._admin.list_consumer_groups(request_timeout=REQUEST_S).result()
+        return sorted(g.group_id for g in found.valid if g.group_id.startswith(prefix))
+
     def members(self, group: str) -> list[str]:
         """Return the ``group.instance.id`` of each static member; empty if there is no group."""
         found = self._described(group)

@@ -1,0 +1,1 @@
+"""How alerts reach people: what is said, through which channels, and what still waits."""

@@ -1,0 +1,271 @@
+"""Hands a topic's records on to whoever may not take them: at least once, each in its turn.
+
+How far a courier has come is the committed offset of a group of its own, and what stands in its way
+is that offset's metadata: both are seen from everywhere, and outlive the process.
+
+1. **Hand over** a record. It is not taken: 2. It is: 3.
+2. **Commit its own offset** with the reason, pause (1, 2, 4, … 300 s), hand it over again.
+3. **Commit the next offset.**
+
+A crash before 3 hands the record over once more: none is lost, one may come twice. Of several
+couriers of a group one works, and another takes its place when it has gone.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from threading import Event
+from typing import Any, NamedTuple
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+
+from headrace.schemas.codec import Undecodable
+from headrace.schemas.errors import HeadraceError
+from headrace.streams.engine.connection import Connection
+from headrace.streams.engine.decoder import Decoder
+from headrace.streams.engine.groups import Groups
+from headrace.streams.engine.ids import SchemaIds
+from headrace.streams.engine.reader import Reading
+from headrace.streams.protocol.ports import Committed
+from headrace.streams.records import Record
+
+PAUSE_S_MAX = 300.0
+REASON_CHARS_MAX = 500
+"""Of a reason so much is kept: the broker takes 4,096 bytes of metadata."""
+
+_FOLLOWING = {
+    "auto.offset.reset": "earliest",
+    "session.timeout.ms": 10_000,  # so soon another takes the place of one that was killed
+    "fetch.wait.max.ms": 500,
+}
+_POLL_S = 0.2
+_ASK_AGAIN_S = 2.0
+
+_log = structlog.get_logger("headrace.courier")
+
+Fields = dict[str, Any]
+Deliver = Callable[[Fields], str | None]
+"""Hands a record over; returns None, or why it was not taken."""
+
+Due = Callable[[Iterable[tuple[Record, Fields]]], Collection[int]]
+"""Says which of the records that are there at the very first start, by offset, are to be handed
+over; whatever comes later is."""
+
+
+class Hindrance(NamedTuple):
+    """Why a courier does not go on.
+
+    Attributes
+    ----------
+    failures
+        How often the record was not taken.
+    since_s
+        When it was not taken first, in seconds since the epoch.
+    """
+
+    failures: int
+    since_s: float
+    reason: str
+
+    def as_text(self) -> str:
+        """Return it as an offset's metadata."""
+        return json.dumps(self._asdict(), separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def of_text(cls, text: str) -> Hindrance | None:
+        """Read what :meth:`as_text` wrote; None of anything else.
+
+        Examples
+        --------
+        >>> Hindrance.of_text(Hindrance(2, 0.0, "no answer").as_text()).failures
+        2
+        >>> Hindrance.of_text("") is None
+        True
+        """
+        try:
+            found = json.loads(text)
+            return cls(int(found["failures"]), float(found["since_s"]), str(found["reason"]))
+        except (ValueError, KeyError, TypeError):
+            return None
+
+
+def pause_s(failures: int) -> float:
+    """Return how long to wait after a record was not taken so often.
+
+    Examples
+    --------
+    >>> [pause_s(n) for n in (1, 2, 3, 9, 10, 1_000)]
+    [1.0, 2.0, 4.0, 256.0, 300.0, 300.0]
+    """
+    return min(PAUSE_S_MAX, 2.0 ** min(failures - 1, 10))
+
+
+class Courier:
+    """Hands on the records of a topic with one partition.
+
+    Parameters
+    ----------
+    kafka
+        Where Kafka is.
+    topic, group
+        What is read, and the group whose offset says how far.
+    deliver
+        Hands a record's fields over; may take its time, though less than five minutes.
+    due
+        See :data:`Due`.
+
+    Attributes
+    ----------
+    delivered, failed
+        How many records were taken, and how many attempts were not.
+    hindrance
+        Why it does not go on at present, None if it does.
+    """
+
+    def __init__(
+        self, kafka: Connection, topic: str, group: str, deliver: Deliver, due: Due
+    ) -> None:
+        self.delivered = self.failed = 0
+        self.hindrance: Hindrance | None = None
+        self._kafka = kafka
+        self._topic = topic
+        self._group = group
+        self._deliver = deliver
+        self._due = due
+        self._passed_over: Collection[int] = ()
+        self._gone = False
+
+    def run(self, stopping: Event) -> None:
+        """Hand records on until told to stop; a Kafka that does not answer is asked again."""
+        while not stopping.is_set():
+            try:
+                self._begin()
+                self._follow(stopping)
+            except HeadraceError as error:
+                _log.warning("alerts are not sent for now", group=self._group, reason=str(error))
+                stopping.wait(_ASK_AGAIN_S)
+
+    def _begin(self) -> None:
+        """At the very first start, see what is due of the past, and begin with the first of it."""
+        groups, place = Groups(self._kafka), (self._topic, 0)
+        if place in groups.committed(self._group):
+            return
+        records = list(Reading(self._kafka, self._topic).records())
+        there = [record.offset for record, _ in records]
+        due = set(self._due(records))
+        self._passed_over = {offset for offset in there if offset not in due}
+        start = min(due, default=there[-1] + 1 if there else groups.bounds([place])[place][0])
+        groups.commit(self._group, {place: Committed(start, "")})
+
+    def _follow(self, stopping: Event) -> None:
+        decoder = Decoder(SchemaIds(self._kafka), self._topic)
+        what = f"{self._topic} could not be followed"
+        settings = {"group.id": self._group, **_FOLLOWING}
+        with self._kafka.asking(what), self._kafka.consumer(settings) as consumer:
+            consumer.subscribe([self._topic], on_revoke=self._on_gone, on_lost=self._on_gone)
+            while not stopping.is_set():
+                message = consumer.poll(_POLL_S)
+                error = None if message is None else message.error()
+                if message is None or (error is not None and _passes(error)):
+                    continue
+                if error is not None:
+                    raise self._kafka.failure(what, error)
+                self._gone = False
+                self._hand_over(consumer, decoder, message, stopping)
+
+    def _on_gone(self, consumer: Consumer, places: Any) -> None:
+        self._gone = True  # another courier has the topic: what is in our hands is its business
+
+    # -- one record
+
+    def _hand_over(
+        self, consumer: Consumer, decoder: Decoder, message: Message, stopping: Event
+    ) -> None:
+        at = message.offset()
+        assert at is not None
+        found = None if message.value() is None else decoder.decode(message.value())
+        if found is None or at in self._passed_over:
+            return
+        if isinstance(found, Undecodable):
+            _log.error("passed over: it does not decode", offset=at, reason=found.detail)
+            return
+        self.hindrance = None
+        while not stopping.is_set() and not self._gone:
+            reason = self._deliver(found)
+            if reason is None:
+                self.hindrance = None
+                self.delivered += 1
+                self._commit(consumer, at + 1, "")
+                return
+            hindrance = self._noted(reason, at)
+            self._commit(consumer, at, hindrance.as_text())
+            self._wait(consumer, pause_s(hindrance.failures), stopping)
+
+    def _noted(self, reason: str, at: int) -> Hindrance:
+        self.failed += 1
+        before = self.hindrance
+        failures, since_s = (1, time.time()) if before is None else (before[0] + 1, before[1])
+        found = self.hindrance = Hindrance(failures, since_s, reason[:REASON_CHARS_MAX])
+        _log.warning("not delivered", group=self._group, offset=at, times=failures, reason=reason)
+        return found
+
+    def _commit(self, consumer: Consumer, offset: int, meta: str) -> None:
+        place = TopicPartition(self._topic, 0, offset, meta)
+        consumer.commit(offsets=[place], asynchronous=False)
+
+    def _wait(self, consumer: Consumer, seconds: float, stopping: Event) -> None:
+        """Pause, and stay a member of the group meanwhile."""
+        places = [TopicPartition(self._topic, 0)]
+        consumer.pause(places)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not stopping.is_set() and not self._gone:
+            message = consumer.poll(_POLL_S)
+            if message is not None and message.error() is None:  # given away and back meanwhile
+                self._gone = True
+                consumer.seek(TopicPartition(self._topic, 0, message.offset() or 0))
+        if not self._gone:
+            consumer.resume(places)
+
+
+def _passes(error: KafkaError) -> bool:
+    end = error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001 - a public code
+    return end or bool(error.retriable())
+
+
+class Parcels(NamedTuple):
+    """How a courier's group stands, as anybody can see it.
+
+    Attributes
+    ----------
+    waiting
+        How many records it has not handed over.
+    """
+
+    group: str
+    waiting: int
+    hindrance: Hindrance | None
+
+
+def parcels(
+    kafka: Connection, topic: str, prefix: str, records: Iterable[tuple[Record, Mapping[str, Any]]]
+) -> list[Parcels]:
+    """Return how the couriers of a topic stand.
+
+    Parameters
+    ----------
+    prefix
+        What the names of their groups begin with.
+    records
+        All records of the topic.
+    """
+    groups, offsets = Groups(kafka), [record.offset for record, _ in records]
+    found = []
+    for name in groups.names(prefix):
+        at = groups.committed(name).get((topic, 0))
+        if at is not None:
+            waiting = sum(offset >= at.offset for offset in offsets)
+            found.append(Parcels(name, waiting, Hindrance.of_text(at.meta) if waiting else None))
+    return found
