@@ -3,117 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from headrace.schemas.errors import ServiceError
 from headrace.streams.flow import StageDecl
 from headrace.streams.protocol import commit as committing
 from headrace.streams.protocol import takeover
 from headrace.streams.protocol import task as processing
-from headrace.streams.protocol.ports import Cut, Lost, ProtocolError, TaskId, UnknownOutcome
+from headrace.streams.protocol.ports import Cut, Lost, TaskId
 from headrace.streams.protocol.stage import Context
-from headrace.streams.protocol.steps import UNBROKEN, Call, Steps, ask
+from headrace.streams.protocol.steps import UNBROKEN, Steps, ask
 from headrace.streams.protocol.takeover import Ports
 from headrace.streams.protocol.task import Batch, Spec, Task
 from headrace.streams.records import Record
+from headrace.streams.simulation.activity import Activity
 from headrace.streams.twins.log import MemoryLog
 
 if TYPE_CHECKING:
     from headrace.streams.simulation.flow import Flow
     from headrace.streams.simulation.world import World
 
-QUIET = frozenset({"log.poll", "consume", "follow", "log.topic_id", "log.partition_count"})
-"""Calls that change nothing, and happen all the time."""
+IDLE_MS = (1, 5, 20)
+"""How long a process that has nothing to do waits for something to arrive."""
 
-_SERVICES = ("log.", "registry.")
-
-
-class Answer(NamedTuple):
-    """What a call came to, not yet told to whoever asked."""
-
-    value: Any = None
-    error: Exception | None = None
-
-
-class Activity:
-    """A computation of one process: each step makes its call, or hears the answer."""
-
-    def __init__(self, world: World, name: str, steps: Steps[Any]) -> None:
-        self.world = world
-        self.name = name
-        self._steps = steps
-        self._call: Call[Any] | None = None
-        self._answer: Answer | None = Answer()
-        self.waits_until = 0
-
-    def step(self) -> None:
-        """Take one step; an error of the process, or its end, comes out of here."""
-        if self._answer is None:
-            assert self._call is not None
-            self._answer = self._make(self._call)
-            return
-        answer, self._answer = self._answer, None
-        if answer.error is not None:
-            self._call = self._steps.throw(answer.error)
-        else:
-            self._call = self._steps.send(answer.value)
-
-    def standing(self) -> str:
-        """Return between which calls it stands."""
-        if self._call is None:
-            return "at its beginning"
-        return f"{'before' if self._answer is None else 'after'} {self._call.point}"
-
-    def _make(self, call: Call[Any]) -> Answer | None:
-        world, point = self.world, call.point
-        if self._is_slow(point):
-            return None
-        if point.startswith(_SERVICES) and self._is_given_up(call):
-            return Answer(error=UnknownOutcome(point))
-        try:
-            answer = Answer(call.make())
-        except Exception as error:  # noqa: BLE001 - told to whoever asked
-            answer = Answer(error=error)
-        if world.traced and (point not in QUIET or answer.error is not None):
-            came = answer.value if answer.error is None else answer.error
-            said = point if came is None else f"{point} -> {came!r}"
-            world.note(self.name, said[:200], call=True)
-        if point.startswith(_SERVICES) and world.hit("unanswered"):
-            world.note(self.name, f"{point} times out, and was done")
-            return Answer(error=UnknownOutcome(point))
-        if point.startswith("store.") and world.hit("lostreply"):
-            world.note(self.name, f"{point} is not answered, and made again")
-            return None  # the client did not hear the answer, and asks again
-        if point.startswith("store.") and (late := world.hit("late")):
-            world.later(late.choice([1, 30, 200]), partial(self._arrive_late, call))
-        return answer
-
-    def _is_slow(self, point: str) -> bool:
-        """Let a call take long, at times; say whether it is yet to be made."""
-        slow = self.world.hit("slow")
-        if slow is None:
-            return False
-        self.waits_until = self.world.broker.now_ms + slow.choice([5, 50, 200])
-        self.world.note(self.name, f"{point} is slow, until {self.waits_until}")
-        return slow.random() < 0.5
-
-    def _is_given_up(self, call: Call[Any]) -> bool:
-        """Let a call time out, at times, undone; the end of a transaction may arrive later yet."""
-        timeout = self.world.hit("timeout")
-        if timeout is None:
-            return False
-        self.world.note(self.name, f"{call.point} times out, and was not done")
-        if call.point == "log.end" and timeout.random() < 0.5:
-            self.world.later(timeout.choice([1, 30, 200]), partial(self._arrive_late, call))
-        return True
-
-    def _arrive_late(self, call: Call[Any]) -> None:
-        """Have a request arrive that was given up long ago: nobody hears of it."""
-        self.world.note(self.name, f"{call.point} arrives, late")
-        with suppress(ProtocolError, ServiceError):
-            call.make()
+Wanted = Sequence[tuple[StageDecl, Spec]]
+"""The tasks that a process has been given."""
 
 
 class Owned:
@@ -211,6 +125,12 @@ class Worker:
         now = self.world.broker.now_ms
         return [each for each in (self.main, *agents) if each.waits_until <= now]
 
+    def ready(self, now_ms: int) -> bool:
+        """Return whether anything can go on."""
+        if self.main.waits_until <= now_ms:
+            return True
+        return any(owned.queue or owned.agent is not None for owned in self.owned.values())
+
     def step(self, activity: Activity) -> None:
         """Take a step of one activity; an error that ends the process comes out of here."""
         try:
@@ -228,19 +148,31 @@ class Worker:
         yield from ask("log.join", log.join)
         while True:
             wanted = yield from self._poll()
-            for decl, spec in wanted:
-                if spec.id not in self.owned:
-                    yield from self._take_over(decl, spec)
-                    if self.taking is not None or world.rng.random() < 0.3:
-                        break  # the group is polled between two take-overs too
+            yield from self._take_overs(wanted)
             owned = list(self.owned.values())
             for each in world.rng.sample(owned, len(owned)):
                 if world.rng.random() < 0.7:
                     yield from self._feed(each)
             if world.rng.random() < 0.6:
                 yield from self._commit()
+            if self._is_idle(wanted):
+                self.main.waits_until = world.broker.now_ms + world.rng.choice(IDLE_MS)
 
-    def _poll(self) -> Steps[list[tuple[StageDecl, Spec]]]:
+    def _take_overs(self, wanted: Wanted) -> Steps[None]:
+        """Take over what is wanted, or some of it: the group is polled in between too."""
+        for decl, spec in wanted:
+            if spec.id not in self.owned:
+                yield from self._take_over(decl, spec)
+                if self.taking is not None or self.world.rng.random() < 0.3:
+                    return
+
+    def _is_idle(self, wanted: Wanted) -> bool:
+        """Return whether nothing is to be done before something arrives."""
+        if self.taking is not None or any(spec.id not in self.owned for _, spec in wanted):
+            return False
+        return not any(each.finished or each.unfinished() for each in self.owned.values())
+
+    def _poll(self) -> Steps[Wanted]:
         assigned = yield from ask("log.poll", self.log.poll)
         if self.log.generation != self.generation:
             self.generation = self.log.generation

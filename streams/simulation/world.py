@@ -68,6 +68,7 @@ class Plan:
 
 
 SETTLE_TICKS = 20_000
+"""So long a world of up to a thousand events may take to come to rest."""
 
 MARKER_DELAYS_MS = ((0,), (0, 0, 0, 3, 30))
 """How long after a transaction's end its control records are written: at once, or some day."""
@@ -251,12 +252,13 @@ class World:
                 self.violation(invariant, sentence)
 
     def _settle(self) -> bool:
-        for number in range(SETTLE_TICKS):
+        most = SETTLE_TICKS * (1 + self.plan.events // 1_000)
+        for number in range(most):
             if not self._tick():
                 return False
             if number % 20 == 0 and self._settled():
                 return True
-        self.violation(Invariant.REST, f"not within {SETTLE_TICKS} ticks")
+        self.violation(Invariant.REST, f"not within {most} ticks")
         return False
 
     def _start_all(self) -> None:
@@ -284,8 +286,9 @@ class World:
                 self.watch.wakes(worker)
         self._restart_due(now)
         self._publish(now)
-        if awake:
-            worker = self.pick(awake, self.rng)
+        ready = [worker for worker in awake if worker.ready(now)]
+        if ready:
+            worker = self.pick(ready, self.rng)
             self._run(worker)
             self.watch.look(worker.role)
         if not self.healing:

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from headrace.streams.simulation.world import Plan
 from tests.simulation.kept import KEPT, Kept
 from tests.simulation.run import run_world, told
 
@@ -38,6 +39,12 @@ def test_fresh_worlds(flow: str, after: int) -> None:
 def test_kept_worlds(kept: Kept) -> None:
     world = run_world(kept.seed, kept.flow, kept.plan)
     assert not world.wrong, told(world)
+
+
+def test_a_world_of_many_events_comes_to_rest() -> None:
+    world = run_world(3, "product", Plan(events=2_000))
+    assert not world.wrong, told(world)
+    assert len(world.published) > 2_000
 
 
 @pytest.mark.parametrize("flow", FRESH)
