@@ -2,8 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
+
+from headrace.streams.detectors.calendar import Calendar
+from headrace.streams.detectors.calibration import calibrated
+from headrace.streams.detectors.channels import (
+    SHARE_OF_KIND,
+    Channel,
+    Families,
+    channels_of,
+    families_of,
+    families_wanted,
+    segment_channels,
+)
+from headrace.streams.detectors.episodes import begun, step
+from headrace.streams.detectors.groups import Groups, psi
+from headrace.streams.detectors.learning import (
+    ask_of,
+    found_in,
+    fresh_learner,
+    is_due,
+    next_due,
+    note,
+    plain_fit,
+    reference_days,
+)
+from headrace.streams.detectors.noise import Floats
+from headrace.streams.detectors.running import Board, Sums, laid_out, no_sums
+from headrace.streams.observe import ALL
+
+SEGMENTS_MAX = 30
+"""Of more segments, the later ones are not watched."""
+
+SHARE_OF_ALL = 0.6
+"""What of a kind's false alarms is for all events together, where segments are watched too."""
+
+State = dict[str, Any]
+Totals = Mapping[str, Mapping[str, int]]
 
 
 class Stream(NamedTuple):
@@ -87,19 +125,35 @@ class Watch:
         The declaration's.
     kinds
         Which kinds of streams to look at: inputs and scores are complete before outcomes are.
+
+    Examples
+    --------
+    >>> terms = Terms(3_600_000, 14 * 86_400_000, 90 * 86_400_000, "binary", (("x", "number"),))
+    >>> watch = Watch(terms, ("input", "score"))
+    >>> state = watch.fresh()
+    >>> watch.observe(state, 0, {"all": {"events": 2, "feature.x:1313": 2, "score:-64": 2}})
+    []
     """
 
     def __init__(self, terms: Terms, kinds: tuple[str, ...]) -> None:
         self._terms = terms
-        self._kinds = kinds
+        self._calendar = Calendar.of(terms.tile_ms)
+        self._spans = self._calendar.spans
+        self._days = reference_days(terms.reference_ms, self._calendar.block_ms)
+        whole = channels_of(terms.task, terms.features, kinds)
+        self._whole = {channel.name: channel for channel in whole}
+        self._parts = {each.name: each for each in segment_channels(terms.task, kinds)}
+        self._wanted = families_wanted(whole)
+        # What was made of lists of the state: valid for these very lists alone.
+        self._board: tuple[Any, Board] | None = None
+        self._sums: tuple[Any, Sums] | None = None
+        self._groupings: dict[str, tuple[Any, Groups]] = {}
 
-    def fresh(self) -> dict[str, Any]:
+    def fresh(self) -> State:
         """Return the state before anything was observed."""
-        return {"tiles": 0}
+        return {"part": None, "segments": [], "streams": {}, "fits": {}, "sums": no_sums()}
 
-    def observe(
-        self, state: dict[str, Any], tile_start_ms: int, totals: Mapping[str, Mapping[str, int]]
-    ) -> list[Verdict]:
+    def observe(self, state: State, tile_start_ms: int, totals: Totals) -> list[Verdict]:
         """Take in the next complete tile; return what is to be said because of it.
 
         Parameters
@@ -111,5 +165,224 @@ class Watch:
         totals
             Counts of the tile by segment and name.
         """
-        state["tiles"] += 1
-        return []
+        slot_ms, tile_ms = self._calendar.slot_ms, self._terms.tile_ms
+        found = self._read(state, totals)
+        if slot_ms != tile_ms:
+            part = state["part"]
+            found = found if part is None else _added(part, found)
+            if (tile_start_ms + tile_ms) % slot_ms:
+                state["part"] = found
+                return []
+            state["part"] = None
+        slot = tile_start_ms // slot_ms
+        verdicts = self._judge(state, slot, found) if state["fits"] else []
+        self._learn(state, slot, found)
+        return verdicts
+
+    # -- reading
+
+    def _read(self, state: State, totals: Totals) -> dict[str, Families]:
+        """Return what is read of each watched segment's counts."""
+        known: list[str] = state["segments"]
+        found: dict[str, Families] = {}
+        for segment in sorted(totals):
+            if segment != ALL and segment not in known:
+                if not self._parts or len(known) >= SEGMENTS_MAX:
+                    continue
+                known.append(segment)
+            found[segment] = families_of(totals[segment], self._wanted)
+        return found
+
+    def _channels(self, state: State) -> list[tuple[str, str, Channel]]:
+        """Return all streams: key, segment, and how it is read."""
+        found = [(f"{name}|{ALL}", ALL, channel) for name, channel in self._whole.items()]
+        for segment in state["segments"]:
+            found += [(f"{name}|{segment}", segment, each) for name, each in self._parts.items()]
+        return found
+
+    def _of(self, key: str) -> tuple[str, Channel]:
+        name, _, segment = key.partition("|")
+        return segment, (self._whole if segment == ALL else self._parts)[name]
+
+    # -- learning
+
+    def _learn(self, state: State, slot: int, found: Mapping[str, Families]) -> None:
+        due: dict[int, list[str]] = {}
+        learners = state["streams"]
+        for key, segment, channel in self._channels(state):
+            learner = learners.get(key)
+            if learner is None:
+                learner = learners[key] = {**fresh_learner(self._days), "episode": None}
+            if learner["due"] is None or learner["episode"] is not None:
+                continue
+            note(learner, channel, found.get(segment, {}), slot, self._calendar)
+            if is_due(learner, slot, self._calendar):
+                due.setdefault(learner["due"], []).append(key)
+        for days in sorted(due):
+            self._fit(state, slot, due[days])
+
+    def _fit(self, state: State, slot: int, keys: Sequence[str]) -> None:
+        """Calibrate streams whose histories have the same days."""
+        learners, asks, extras = state["streams"], [], []
+        for key in keys:
+            segment, channel = self._of(key)
+            rate = self._rate(state, segment, channel)
+            ask, extra = ask_of(learners[key], channel, slot, self._calendar, rate)
+            asks.append(ask)
+            extras.append(extra)
+        fits = dict(state["fits"])
+        for key, fit, extra in zip(keys, calibrated(asks, self._spans), extras, strict=True):
+            fits[key] = plain_fit(fit, extra, slot, self._calendar)
+            learner = learners[key]
+            learner["due"] = next_due(learner["due"])
+            if learner["due"] is None:
+                learner["rows"] = []
+        self._hold(state, fits, set(keys))
+
+    def _hold(self, state: State, fits: dict[str, Any], restart: set[str]) -> None:
+        """Have streams held against other fits."""
+        width = len(self._spans)
+        before = self._board_of(state) if state["fits"] else None
+        if fits:
+            after = Board.of(fits, width)
+            state["sums"] = laid_out(state["sums"], before, after, width, restart)
+        else:
+            state["sums"] = no_sums()
+        state["fits"] = fits
+
+    def _rate(self, state: State, segment: str, channel: Channel) -> float:
+        """Return how many false alarms a stream may have in a block."""
+        kind = channel.kind
+        allowed: float = SHARE_OF_KIND[kind] * self._calendar.block_ms / self._terms.run_length_ms
+        parts = sum(each.kind == kind for each in self._parts.values())
+        if segment == ALL:
+            alike = sum(each.kind == kind for each in self._whole.values())
+            return allowed * (SHARE_OF_ALL if parts else 1.0) / alike
+        place: int = state["segments"].index(segment) + 1  # 1/2 + 1/6 + 1/12 + ... = 1
+        return allowed * (1.0 - SHARE_OF_ALL) / (place * (place + 1)) / parts
+
+    # -- judging
+
+    def _board_of(self, state: State) -> Board:
+        fits = state["fits"]
+        if self._board is None or self._board[0] is not fits:
+            self._board = (fits, Board.of(fits, len(self._spans)))
+        return self._board[1]
+
+    def _sums_of(self, state: State) -> Sums:
+        lists = state["sums"]
+        if self._sums is None or self._sums[0] is not lists:
+            self._sums = (lists, Sums(self._spans, lists))
+        return self._sums[1]
+
+    def _grouping(self, key: str, learner: Mapping[str, Any]) -> Groups | None:
+        grouping = learner["grouping"]
+        if grouping is None:
+            return None
+        kept = self._groupings.get(key)
+        if kept is None or kept[0] is not grouping:
+            kept = self._groupings[key] = (grouping, Groups(grouping))
+        return kept[1]
+
+    def _judge(self, state: State, slot: int, found: Mapping[str, Families]) -> list[Verdict]:
+        board, sums, learners = self._board_of(state), self._sums_of(state), state["streams"]
+        events: list[int] = []
+        sources: list[float] = []
+        for key in board.names:
+            segment, channel = self._of(key)
+            grouping = self._grouping(key, learners[key])
+            n, here = found_in(state["fits"][key], channel, grouping, found.get(segment, {}))
+            events.append(n)
+            sources += here
+        self._sums = None  # should this fail half-way, the state's lists are what counts
+        widths = np.diff(board.starts)
+        strengths = sums.add(
+            board,
+            slot % self._calendar.slots,
+            slot,
+            np.repeat(np.array(events, dtype=np.float64), widths),
+            np.array(sources, dtype=np.float64),
+        )
+        state["sums"] = sums.plain()
+        self._sums = (state["sums"], sums)
+        return self._conclude(state, slot, board, sums, strengths)
+
+    def _conclude(
+        self, state: State, slot: int, board: Board, sums: Sums, strengths: Floats
+    ) -> list[Verdict]:
+        """Begin, go on with, and end alarms."""
+        highest = np.maximum.reduceat(strengths.max(axis=1), board.starts[:-1]).tolist()
+        lowest = np.minimum.reduceat(strengths.min(axis=1), board.starts[:-1]).tolist()
+        verdicts: list[Verdict] = []
+        forgotten: list[str] = []
+        for i, key in enumerate(board.names):
+            learner, strength = state["streams"][key], highest[i]
+            if learner["episode"] is None and strength < 1.0:
+                if lowest[i] <= -1.0:  # better than ever: that is usual from now on
+                    forgotten.append(key)
+                continue
+            if learner["episode"] is None:
+                within = strengths[board.starts[i] : board.starts[i + 1]]
+                scalar, span = divmod(int(within.argmax()), len(self._spans))
+                since = sums.since_of(board.starts[i] + scalar, span, slot)
+                learner["episode"] = begun(slot, since, scalar, span)
+                said: str | None = "begun"
+            else:
+                said = step(learner["episode"], slot, self._calendar.slots, strength)
+            if said is None:
+                continue
+            verdicts.append(self._verdict(state, i, said, slot, strength))
+            if said == "normal":
+                forgotten.append(key)
+            elif said == "over":
+                learner["episode"] = None
+        self._forget(state, forgotten)
+        return verdicts
+
+    def _forget(self, state: State, keys: Sequence[str]) -> None:
+        """Have streams learn what is usual from the beginning."""
+        if not keys:
+            return
+        for key in keys:
+            state["streams"][key] = {**fresh_learner(self._days), "episode": None}
+        fits = {key: fit for key, fit in state["fits"].items() if key not in keys}
+        self._hold(state, fits, set())
+
+    def _verdict(self, state: State, place: int, said: str, slot: int, strength: float) -> Verdict:
+        board, sums = self._board_of(state), self._sums_of(state)
+        key, start = board.names[place], board.starts[place]
+        segment, channel = self._of(key)
+        learner = state["streams"][key]
+        episode, slot_ms = learner["episode"], self._calendar.slot_ms
+        span = episode["span"]
+        grouping = self._grouping(key, learner)
+        size = 1 if grouping is None else grouping.size
+        seen = sums.seen[start : start + size, span].tolist()
+        usual = sums.usual[start : start + size, span].tolist()
+        n = max(float(sums.events[start, span]), 1e-9)
+        if grouping is None:
+            names, effect = ["mean"], (seen[0] - usual[0]) / n
+        else:
+            names = grouping.labels(probabilities=channel.probabilities)
+            effect = psi(seen, [max(each, 0.0) for each in usual])
+        return Verdict(
+            Stream(channel.kind, channel.name, segment),
+            "over" if said == "normal" else said,
+            episode["since"] * slot_ms,
+            (slot + 1) * slot_ms,
+            strength,
+            effect,
+            tuple((name, max(each, 0.0) / n) for name, each in zip(names, usual, strict=True)),
+            tuple((name, each / n) for name, each in zip(names, seen, strict=True)),
+        )
+
+
+def _added(part: dict[str, Any], found: Mapping[str, Families]) -> dict[str, Any]:
+    """Add a tile to the part of a slot that is there already."""
+    for segment, families in found.items():
+        within = part.setdefault(segment, {})
+        for family, counts in families.items():
+            total = within.setdefault(family, {})
+            for key, n in counts.items():
+                total[key] = total.get(key, 0) + n
+    return part

@@ -1,0 +1,166 @@
+"""How the buckets of a distribution are put into few groups, by what its first stretch shows."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from math import ldexp, log
+from typing import Any
+
+from headrace.streams.buckets import PROBABILITY_SUBS, number_edges
+
+SHARES_MAX = 10
+"""Numbers are cut at the reference's tenths; of names the nine most frequent are groups."""
+
+SMOOTHING = 0.5
+SCORE_UNIT = 10_000
+NULL = "null"
+
+Grouping = dict[str, Any]
+"""Plain data: ``lowest`` bucket, ``uppers`` of the groups of numbers, ``named`` keys."""
+
+
+def is_number(key: str) -> bool:
+    """Return whether a key names a bucket of numbers."""
+    return key.lstrip("-").isdigit()
+
+
+def grouping_of(family: Mapping[str, int]) -> Grouping:
+    """Return how a distribution's keys are grouped.
+
+    Examples
+    --------
+    >>> grouping_of({"1": 5, "3": 5, "null": 1})
+    {'lowest': 1, 'uppers': [1, 3], 'named': []}
+    """
+    numbers = sorted(int(key) for key in family if is_number(key))
+    names = sorted(
+        (key for key in family if key != NULL and not is_number(key)),
+        key=lambda key: (-family[key], key),
+    )
+    return {
+        "lowest": numbers[0] if numbers else 0,
+        "uppers": _uppers(numbers, family),
+        "named": names[: SHARES_MAX - 1],
+    }
+
+
+def _uppers(numbers: list[int], family: Mapping[str, int]) -> list[int]:
+    """Return the last bucket of each group, each with about a tenth of all."""
+    total = sum(family[str(number)] for number in numbers)
+    uppers: list[int] = []
+    before = filled = 0
+    for number in numbers:
+        before += family[str(number)]
+        shares = before * SHARES_MAX // total
+        if shares > filled:  # one bucket may fill several shares
+            uppers.append(number)
+            filled = shares
+    return uppers
+
+
+class Groups:
+    """Puts counts by bucket into groups.
+
+    In this order: numbers below all of the first stretch, its tenths, numbers above, the names,
+    other names, nulls. Of names alone there are no groups of numbers, and the other way round.
+
+    Parameters
+    ----------
+    grouping
+        Plain data from :func:`grouping_of`.
+
+    Examples
+    --------
+    >>> groups = Groups(grouping_of({"1": 5, "3": 5}))
+    >>> groups.counts({"0": 1, "2": 2, "9": 4, "null": 8})
+    [1, 0, 2, 4, 0, 8]
+    """
+
+    def __init__(self, grouping: Grouping) -> None:
+        self._lowest: int = grouping["lowest"]
+        self._uppers: list[int] = grouping["uppers"]
+        named: list[str] = grouping["named"]
+        self.numbers = len(self._uppers) + 2 if self._uppers else 0
+        self._named = {key: self.numbers + place for place, key in enumerate(named)}
+        self._other = self.numbers + len(named)
+        self._named[NULL] = self._other + 1
+        self.size = self._other + 2
+        self._places: dict[str, int] = {}
+
+    def _place(self, key: str) -> int:
+        if self._uppers and is_number(key):
+            number = int(key)
+            return 0 if number < self._lowest else 1 + bisect_left(self._uppers, number)
+        return self._named.get(key, self._other)
+
+    def counts(self, family: Mapping[str, int]) -> list[int]:
+        """Return counts by group."""
+        counts, places = [0] * self.size, self._places
+        for key, n in family.items():
+            place = places.get(key)
+            if place is None:
+                place = places[key] = self._place(key)
+            counts[place] += n
+        return counts
+
+    def labels(self, *, probabilities: bool) -> list[str]:
+        """Return what the groups are called; of numbers, by the end of their last bucket."""
+        edge = _probability_edge if probabilities else _number_edge
+        edges = [f"<= {edge(upper):.6g}" for upper in self._uppers]
+        if edges:
+            edges = [f"< {edge(self._lowest - 1):.6g}", *edges, f"> {edge(self._uppers[-1]):.6g}"]
+        named = sorted((place, key) for key, place in self._named.items() if key != NULL)
+        return [*edges, *(key for _, key in named), "other", NULL]
+
+
+def _number_edge(bucket: int) -> float:
+    """Return the upper end of a number's bucket."""
+    return max(number_edges(bucket))
+
+
+def _probability_edge(bucket: int) -> float:
+    """Return the upper end of a probability's bucket."""
+    if bucket > 0:
+        return 1.0 - _below_half(1 - bucket)
+    return _below_half(bucket + 1)
+
+
+def _below_half(bucket: int) -> float:
+    exponent, within = divmod(bucket, PROBABILITY_SUBS)
+    return ldexp(0.5 + within / (2 * PROBABILITY_SUBS), exponent)
+
+
+def rank_scores(counts: list[int], numbers: int) -> tuple[list[int], list[int]]:
+    """Return the scores by which location and spread of numbers are seen.
+
+    The middle rank of a group, from -1 to 1 in ``1 / SCORE_UNIT``, and its square. Names and nulls
+    have none.
+    """
+    total = sum(counts[:numbers]) or 1
+    location, spread = [0] * len(counts), [0] * len(counts)
+    before = 0
+    for place, n in enumerate(counts[:numbers]):
+        rank = (2 * before + n) / total - 1.0
+        location[place] = round(SCORE_UNIT * rank)
+        spread[place] = round(SCORE_UNIT * rank * rank)
+        before += n
+    return location, spread
+
+
+def psi(observed: list[float], reference: list[float]) -> float:
+    """Return the population stability index of counts, with half a count more in each group.
+
+    Examples
+    --------
+    >>> round(psi([60.0, 140.0], [60.0, 40.0]), 2)
+    0.37
+    """
+    pairs = [pair for pair in zip(observed, reference, strict=True) if any(pair)]
+    extra = SMOOTHING * len(pairs)
+    n, m = sum(observed) + extra, sum(reference) + extra
+    total = 0.0
+    for here, there in pairs:
+        p, q = (here + SMOOTHING) / n, (there + SMOOTHING) / m
+        total += (p - q) * log(p / q)
+    return total

@@ -1,0 +1,136 @@
+"""What a stream does when nothing has changed: rhythm, noise, and residuals from them.
+
+Each stream has *scalars*: sums over a slot's events, such as how many lie in a group. A scalar's
+residual is the sum less what the slot's hour usually has. Its variance is ``v n + tau2 n**2 +
+extra``: chance among n events, what whole hours differ by beyond that, and a constant that keeps
+a lone stray event from being a wonder.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.streams.detectors.groups import SCORE_UNIT
+
+Floats = NDArray[np.float64]
+
+CLIP = 6.0
+"""A slot counts for no more than so many standard deviations: one wild hour is no change."""
+
+TAU_MIN = 0.02
+"""Hours differ by at least this share of an event's standard deviation: what is smaller than that
+is seen in large numbers alone, and is no news."""
+
+_NO_RHYTHM = 1e12
+
+
+class Series(NamedTuple):
+    """A stream's history on the calendar.
+
+    Attributes
+    ----------
+    n
+        Events by day and slot.
+    sums
+        Sums by day, slot and scalar.
+    groups
+        How many of the scalars are counts of groups; 0 of a mean.
+    scores
+        Scores of groups by which further scalars are their counts' sums, or None.
+    bounded
+        Whether a mean is of zeros and ones.
+    """
+
+    n: Floats
+    sums: Floats
+    groups: int
+    scores: Floats | None
+    bounded: bool
+
+
+class Noise(NamedTuple):
+    """What is expected of a slot.
+
+    Attributes
+    ----------
+    profile, v
+        Mean and variance of an event's part, by slot of the day and scalar.
+    tau2, extra
+        By scalar.
+    """
+
+    profile: Floats
+    v: Floats
+    tau2: Floats
+    extra: Floats
+
+
+def standardized(
+    n: Floats, residual: Floats, v: Floats, tau2: Floats, extra: Floats
+) -> tuple[Floats, Floats]:
+    """Return residuals in standard deviations, clipped, and the weight of each.
+
+    A shift of ``d`` in the mean moves a deviate by ``d`` times its weight.
+    """
+    deviation = np.sqrt(v * n + tau2 * (n * n) + extra)
+    return np.clip(residual / deviation, -CLIP, CLIP), n / deviation
+
+
+def learned(series: Series) -> tuple[Noise, Floats]:
+    """Return a history's noise, and its residuals.
+
+    Each day's residuals are from the profile of the *other* days, as those of later days will be.
+    """
+    n, sums = series.n[:, :, None], series.sums
+    kappa = _shrinkage(n, sums)
+    by_slot, n_slot = sums.sum(axis=0), n.sum(axis=0)
+    profile = _profile(by_slot, n_slot, kappa)
+    others = _profile(by_slot - sums, n_slot - n, kappa)
+    residual = sums - n * others
+    v, extra = _event_variance(series, profile, residual)
+    mean_v = (v * n_slot).sum(axis=0) / n_slot.sum()
+    excess = (residual * residual - v * n).sum(axis=(0, 1)) / (n * n).sum()
+    tau2 = np.maximum(excess, TAU_MIN * TAU_MIN * mean_v)
+    return Noise(profile, v, tau2, extra), residual
+
+
+def _profile(by_slot: Floats, n_slot: Floats, kappa: Floats) -> Floats:
+    """Return means by slot of the day, drawn to the day's mean where a slot has few events."""
+    total = n_slot.sum(axis=-2, keepdims=True)
+    mean = by_slot.sum(axis=-2, keepdims=True) / np.maximum(total, 1.0)
+    return np.asarray((by_slot + kappa * mean) / (n_slot + kappa))
+
+
+def _shrinkage(n: Floats, sums: Floats) -> Floats:
+    """Return how many events the day's mean counts for in a slot's: empirical Bayes, by scalar."""
+    by_slot, n_slot = sums.sum(axis=0), n.sum(axis=0)
+    total, days = n_slot.sum(), len(n)
+    means = by_slot / np.maximum(n_slot, 1.0)
+    within = ((sums - n * means) ** 2).sum(axis=(0, 1)) / total * days / (days - 1)
+    between = (n_slot * (means - by_slot.sum(axis=0) / total) ** 2).sum(axis=0)
+    rhythm = (between - (len(n_slot) - 1) * within) / total
+    return np.where(rhythm > within / _NO_RHYTHM, within / np.maximum(rhythm, 1e-300), _NO_RHYTHM)
+
+
+def _event_variance(series: Series, profile: Floats, residual: Floats) -> tuple[Floats, Floats]:
+    """Return the variance of one event's part by slot and scalar, and of the constant part."""
+    total = series.n.sum()
+    if not series.groups and not series.bounded:
+        v = np.maximum((residual * residual).sum(axis=(0, 1)) / total, 1e-300)
+        return np.broadcast_to(v, profile.shape).copy(), v
+    shares = np.clip(profile[:, : max(series.groups, 1)], 0.0, 1.0)
+    v = shares * (1.0 - shares)
+    if series.scores is not None:
+        scores = series.scores
+        squares = shares @ (scores * scores) - (shares @ scores) ** 2
+        v = np.concatenate((v, np.maximum(squares, 0.0)), axis=1)
+    return v + 0.5 / total, np.ones(v.shape[1])
+
+
+def with_scores(counts: Floats, location: list[int], spread: list[int]) -> Floats:
+    """Return counts by group with the sums of their location and spread scores beside them."""
+    scores = np.array([location, spread], dtype=np.float64).T / SCORE_UNIT
+    return np.concatenate((counts, counts @ scores), axis=-1)
