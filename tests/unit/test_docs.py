@@ -77,7 +77,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pages
 def test_commands_exist(page: Path) -> None:
     app = application()
-    commands = {each.name for each in [*app.registered_commands, *app.registered_groups]}
+    commands = {each.name for each in app.registered_commands}
+    commands |= {each.name for each in app.registered_groups}
     assert {"check", "demo"} <= commands
     assert named(page.read_text(), "headrace") <= commands
 
