@@ -35,6 +35,7 @@ PATIENCE_S = 120.0
 """So long it is waited for what is late; then nothing goes on any more."""
 
 WARM_S = 6.0
+_START_S = 120.0
 SESSION_MS = 4_000
 
 _SETTINGS = {
@@ -209,7 +210,7 @@ def trial(
         watch = watch_of(system)
         load = Load(system.plan, system.services.kafka, size.rate)
         system.start(score=size.score, join=size.join, learn=size.learn)
-        system.wait_running()
+        system.wait_running(_START_S)
         watch.start()
         ends.callback(watch.stop)
         load.start()
