@@ -7,7 +7,7 @@ without emitting twice:
 SCORE    predictions and dead letters carry their event's place
 ROUTE    routed labels and dead letters carry their label's place
 LEARN    announcements carry the offset learned to; a big model's checkpoint does
-MONITOR  a metric's revision is the next offset of the counts
+MONITOR  the revision of a metric, or of an alert, is the next offset of the counts
 JOIN     nothing: what it emits does not say how far it had read; the state's cut does
 =======  ===============================================================================
 
@@ -19,6 +19,7 @@ unless a worker was killed between the two.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from headrace.app.targets import Target
@@ -54,7 +55,8 @@ def reached_by(stage: str, target: Target, version: int, kafka: Connection) -> R
     elif stage == "learn":
         found.note_all((topics.examples, 0), _learned(records("models"), version))
     elif stage == "monitor":
-        found.note_all((topics.counts, 0), (said["revision"] for said in records("metrics")))
+        both = chain(records("metrics"), records("alerts"))
+        found.note_all((topics.counts, 0), (said["revision"] for said in both))
     for letter in records("dead-letters"):
         if letter["stage"] == stage:
             found.note((letter["topic"], letter["partition"]), letter["offset"] + 1)

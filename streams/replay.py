@@ -57,7 +57,7 @@ class Result:
 
     Attributes
     ----------
-    predictions, examples, dead_letters, metrics
+    predictions, examples, dead_letters, metrics, alerts
         The records of these topics, as dictionaries; each has ``to_polars()``.
     summary
         The metrics of the whole run by name (docs/metrics.md): counts, quality of the served
@@ -72,6 +72,7 @@ class Result:
     examples: DecodedRecords
     dead_letters: DecodedRecords
     metrics: DecodedRecords
+    alerts: DecodedRecords
     summary: Mapping[str, float | None]
     model: Any
     checkpoints: Sequence[Checkpoint]
@@ -118,7 +119,7 @@ def replay(
     Returns
     -------
     Result
-        Predictions, examples, dead letters, metrics, a summary, the model, its checkpoints.
+        Predictions, examples, dead letters, metrics, alerts, a summary, the model, its checkpoints.
 
     Raises
     ------
@@ -281,6 +282,7 @@ def _result(flow: MemoryFlow) -> Result:
         examples=DecodedRecords(flow.history(topics.examples), codecs.example),
         dead_letters=DecodedRecords(flow.history(topics.dead_letters), codecs.dead_letter),
         metrics=metrics,
+        alerts=DecodedRecords(flow.history(topics.alerts), codecs.alert),
         summary=_summary(metrics),
         model=flow.served.bundle.model,
         checkpoints=checkpoints_of(flow),

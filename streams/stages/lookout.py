@@ -10,7 +10,8 @@ not over. It is a function of the counts' log, as all of MONITOR's is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from math import isfinite
 from typing import Any
 
 from headrace.schemas.records import Codecs
@@ -162,10 +163,12 @@ class Lookout:
         totals = self._totals(view, tile)
         try:
             verdicts = self._watches[side].observe(state["watch"], tile, totals)
+            _check(verdicts)
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001 - whatever it is, counts go on; it is the same each time
             state["watch"], failed = self._watches[side].fresh(), 1
+            verdicts = []
             close(state["alerts"])
         name = f"{self._name}-{side}"
         said = follow(state["alerts"], verdicts, end_ms=end_ms, near_ms=self._near_ms, name=name)
@@ -189,3 +192,10 @@ class Lookout:
     def _count_active(self, state: Any) -> None:
         sides = [] if state is None else [state[side]["alerts"] for side in SIDES]
         self.active = active(alert for alerts in sides for alert in alerts)
+
+
+def _check(verdicts: Iterable[Verdict]) -> None:
+    """See that each verdict is of numbers: one that is not would stay in the state for ever."""
+    for verdict in verdicts:
+        if not (isfinite(verdict.strength) and isfinite(verdict.effect)):
+            raise ArithmeticError(f"{verdict.stream}: {verdict.strength}, {verdict.effect}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -63,9 +64,12 @@ class Rule:
         said = "over" if not broken else "begun" if before is None else "ongoing"
         state["begun"] = None if not broken else tile_start_ms if before is None else before
         until = tile_start_ms + self.terms.tile_ms
+        strength = math.nan if every.get("nan") else 2.0
         stream = Stream(self.kinds[0], "feature.load", "all")
         since = tile_start_ms if before is None else before
-        return [Verdict(stream, said, since, until, 2.0, 1.0, (("mean", 0.0),), (("mean", 1.0),))]
+        return [
+            Verdict(stream, said, since, until, strength, 1.0, (("mean", 0.0),), (("mean", 1.0),))
+        ]
 
 
 @pytest.fixture(autouse=True)
@@ -203,10 +207,11 @@ def test_other_terms_begin_anew_and_end_what_was_raised(handed: Handed) -> None:
     assert [a["run_length"] for a in alerts(owner.emits, other)] == [30 * 24 * HOUR] * 3
 
 
-def test_detectors_that_fail_are_counted_and_begin_anew() -> None:
+@pytest.mark.parametrize("how", [{"raise": 1}, {"nan": 1, BROKEN: 1}])
+def test_detectors_that_fail_are_counted_and_begin_anew(how: dict[str, int]) -> None:
     log, runner = Log(), monitor()
     runner.run([log.count("score", 0, {"events": 1, BROKEN: 1}, mark=1.5)])
-    log.count("score", 1, {"events": 1, "raise": 1})
+    log.count("score", 1, {"events": 1, **how})
     found = runner.run([log.records[-1], log.count("score", 2, {"events": 1}, mark=2.5)])
     assert counted(found)["watch_failed"] == 1
     assert [state for state, *_ in told(found)] == ["over"]
