@@ -1,4 +1,4 @@
-"""A worker's figures for Prometheus: a snapshot, turned into metrics at each scrape.
+"""Figures for Prometheus: a snapshot of a process, turned into metrics at each scrape.
 
 Everything that counts counts records, not batches, and everything is named by its base unit. The
 figures that MONITOR says are gauges of one name, told apart by labels: their number is bounded by
@@ -22,7 +22,6 @@ _COUNTERS = (
     ("emitted", "headrace_emitted_records", "Records emitted in committed transactions.", ""),
     ("transactions", "headrace_transactions", "Transactions committed.", ""),
     ("commit_seconds", "headrace_commit_seconds", "Time spent in commits.", "seconds"),
-    ("restarts", "headrace_restarts", "How often the supervisor has restarted the worker.", ""),
 )
 
 _TASKS = (
@@ -44,7 +43,7 @@ class WorkerCollector(Collector):
     snapshot
         Returns how the worker stands, as plain data: ``role``, ``slot``, ``version``,
         ``learned_to``, ``records``, ``emitted``, ``transactions``, ``commit_seconds``,
-        ``restarts``, ``tasks`` (by name: ``lag``, ``waiting``, ``entries``), and ``figures``
+        ``tasks`` (by name: ``lag``, ``waiting``, ``entries``), and ``figures``
         (metric, segment, window, value), and ``alerts`` (how many go on, by kind). What is missing
         or None is not exported.
     """
@@ -70,6 +69,41 @@ class WorkerCollector(Collector):
         yield from _gauges(now, worker)
         yield from _figures(now.get("figures") or (), self._pipeline)
         yield from _alerts(now.get("alerts"), self._pipeline)
+
+
+class SupervisorCollector(Collector):
+    """Collects what a supervisor knows of its slots.
+
+    Parameters
+    ----------
+    pipeline
+        Its pipeline's name.
+    snapshot
+        Returns how its slots stand: ``workers`` by ``<role>-<slot>``, each with ``state`` and
+        ``restarts``.
+    """
+
+    def __init__(self, pipeline: str, snapshot: Callable[[], Snapshot]) -> None:
+        self._pipeline = pipeline
+        self._snapshot = snapshot
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing, as a worker's collector does."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Return all metrics of the present."""
+        labels = ("pipeline", "role", "slot")
+        said = "How often the supervisor has restarted the slot's worker."
+        restarts = CounterMetricFamily("headrace_restarts", said, labels=labels)
+        said = "Whether the slot has a process."
+        running = GaugeMetricFamily("headrace_slot_running", said, labels=labels)
+        for name, post in self._snapshot()["workers"].items():
+            role, _, slot = name.rpartition("-")
+            restarts.add_metric((self._pipeline, role, slot), float(post["restarts"]))
+            running.add_metric((self._pipeline, role, slot), float(post["state"] == "running"))
+        yield restarts
+        yield running
 
 
 def _counters(now: Snapshot, worker: tuple[str, ...]) -> Iterator[Metric]:

@@ -13,10 +13,13 @@ from pathlib import Path
 
 import structlog
 
+from headrace.app.alerting.channels import channels_of
+from headrace.app.alerting.sender import DeliveryCollector, sending
 from headrace.app.board import SILENT_S, Board, board_of
 from headrace.app.checking import broken_laws
 from headrace.app.http import serve
 from headrace.app.logs import configure_logs
+from headrace.app.prometheus import SupervisorCollector
 from headrace.app.services import Services, find_services
 from headrace.app.settings import Settings
 from headrace.app.supervisor import Slot, Supervisor, WorkerCommand, slots_of
@@ -46,6 +49,7 @@ def run_pipeline(
         The pipeline cannot be made ready.
     """
     plan = plan_of(load_pipeline(file, pipeline))
+    channels = channels_of(settings)
     configure_logs(settings, {"pipeline": plan.name})
     broken = broken_laws(plan, settings)
     if broken:
@@ -65,7 +69,9 @@ def run_pipeline(
     scale_in(Groups(services.kafka), plan.name, slots)
     command = WorkerCommand(file, settings.http_port, pipeline)
     supervisor = Supervisor(slots, command, spare=command.spare)
-    return _supervise(plan, settings, services, supervisor)
+    with sending(services.kafka, plan.topics.alerts, plan.name, channels) as senders:
+        deliveries = DeliveryCollector(plan.name, senders)
+        return _supervise(plan, settings, services, supervisor, deliveries)
 
 
 def scale_in(groups: Groups, pipeline: str, slots: list[Slot]) -> None:
@@ -89,12 +95,20 @@ def scale_in(groups: Groups, pipeline: str, slots: list[Slot]) -> None:
             )
 
 
-def _supervise(plan: Plan, settings: Settings, services: Services, supervisor: Supervisor) -> int:
+def _supervise(
+    plan: Plan,
+    settings: Settings,
+    services: Services,
+    supervisor: Supervisor,
+    deliveries: DeliveryCollector,
+) -> int:
     watch = Watch(RedisStore(services.redis_url, retries=0), plan.name)
     watch.start()
     supervisor.taken = watch.taken
     with _signals(supervisor):
-        server = serve(settings.http_host, settings.http_port, supervisor.snapshot)
+        collector = SupervisorCollector(plan.name, supervisor.snapshot)
+        where, stand = (settings.http_host, settings.http_port), supervisor.snapshot
+        server = serve(*where, stand, collector, deliveries)
         _log.info("health", at=f"http://{settings.http_host}:{server.port}/health")
         try:
             if sys.stderr.isatty() and settings.log_format == "console":

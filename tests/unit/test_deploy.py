@@ -15,7 +15,9 @@ DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
 
 def test_the_services_are_these_and_each_says_whether_it_is_well() -> None:
     services = COMPOSE["services"]
-    assert sorted(services) == ["kafka", "postgres", "valkey", "worker"]
+    assert sorted(services) == ["grafana", "kafka", "postgres", "prometheus", "valkey", "worker"]
+    monitoring = [name for name, each in services.items() if each.get("profiles")]
+    assert monitoring == ["prometheus", "grafana"]
     assert all(each["healthcheck"]["test"] for each in services.values())
     needed = services["worker"]["depends_on"]
     assert needed == {
@@ -25,14 +27,16 @@ def test_the_services_are_these_and_each_says_whether_it_is_well() -> None:
 
 def test_ports_are_on_loopback_alone() -> None:
     ports = [port for each in COMPOSE["services"].values() for port in each["ports"]]
-    assert len(ports) == 4
+    assert len(ports) == 6
     assert all(re.fullmatch(r"127\.0\.0\.1:(\d+):\1", port) for port in ports)
 
 
 def test_named_volumes_are_declared() -> None:
     used = [v for each in COMPOSE["services"].values() for v in each["volumes"]]
-    named = {volume.partition(":")[0] for volume in used if not volume.startswith("${")}
-    assert named == set(COMPOSE["volumes"])
+    sources = {volume.partition(":")[0] for volume in used if not volume.startswith("${")}
+    folders = {name for name in sources if name.startswith("./")}
+    assert sources - folders == set(COMPOSE["volumes"])
+    assert all((ROOT / folder).is_dir() for folder in folders)
 
 
 def test_the_worker_s_environment_is_made_of_settings_that_can_be_used() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from headrace.app import prometheus
-from headrace.app.prometheus import WorkerCollector
+from headrace.app.prometheus import SupervisorCollector, WorkerCollector
+from headrace.app.supervisor import Supervisor, WorkerCommand, slots_of
 
 SNAPSHOT: dict[str, Any] = {
     "role": "join",
@@ -22,7 +24,6 @@ SNAPSHOT: dict[str, Any] = {
     "emitted": 40_000,
     "transactions": 300,
     "commit_seconds": 1.5,
-    "restarts": 1,
     "tasks": {
         "flights/7/join/2": {"lag": 12, "waiting": 99, "entries": 101},
         "flights/7/monitor/0": {"lag": None, "waiting": 0, "entries": 40},
@@ -60,7 +61,6 @@ def test_values() -> None:
     assert found["headrace_emitted_records_total"] == {worker: 40_000}
     assert found["headrace_transactions_total"] == {worker: 300}
     assert found["headrace_commit_seconds_total"] == {worker: 1.5}
-    assert found["headrace_restarts_total"] == {worker: 1}
     assert found["headrace_model_learned_to_offset"] == {worker: 1_234}
     assert found["headrace_lag_records"] == {(*worker, "flights/7/join/2"): 12}
     assert found["headrace_waiting_records"][(*worker, "flights/7/join/2")] == 99
@@ -108,3 +108,17 @@ def test_figures_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     found = samples(exposed({**SNAPSHOT, "figures": figures}))
     assert len(found["headrace_metric_value"]) == 2
     assert found["headrace_metric_values_left_out"] == {("flights",): 3}
+
+
+def test_a_supervisor_says_which_slots_have_a_process() -> None:
+    supervisor = Supervisor(slots_of(2, 1), WorkerCommand(Path("pipeline.py"), 0))
+    supervisor.posts[1].backoff.restarts = 4
+    registry = CollectorRegistry()
+    registry.register(SupervisorCollector("flights", supervisor.snapshot))
+    found = samples(generate_latest(registry).decode())
+    slots = {("flights", "score", "0"), ("flights", "score", "1"), ("flights", "join", "0")}
+    slots.add(("flights", "learn", "0"))
+    assert found["headrace_slot_running"] == dict.fromkeys(slots, 0)
+    assert found["headrace_restarts_total"] == {
+        slot: 4 * (slot == ("flights", "score", "1")) for slot in slots
+    }

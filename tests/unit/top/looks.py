@@ -56,9 +56,9 @@ STANDING: dict[str, Any] = {
         {"stage": "learn", "lag": 0},
     ],
     "workers": {
-        "score-0": worker("score", {"flights/3/score/0": task(2), "flights/3/score/1": task(10)}),
-        "join-0": worker("join", {"flights/3/join/0": task(None, 31)}),
-        "learn-0": worker("learn", {"flights/3/learn/0": task(7)}, silent=True, age_s=33.0),
+        "score-0": worker("score", {"flights/v3/score/0": task(2), "flights/v3/score/1": task(10)}),
+        "join-0": worker("join", {"flights/v3/join/0": task(None, 31)}),
+        "learn-0": worker("learn", {"flights/v3/learn/0": task(7)}, silent=True, age_s=33.0),
     },
 }
 
@@ -73,9 +73,9 @@ FRAME = Frame(
         Flow("examples", 302_209, None),
     ],
     stages=[
-        Stage("score", 120, {"flights/3/score/0": 20, "flights/3/score/1": 100}),
+        Stage("score", 120, {"flights/v3/score/0": 20, "flights/v3/score/1": 100}),
         Stage("route", 0),
-        Stage("join", 9, {"flights/3/join/0": 9}, 31),
+        Stage("join", 9, {"flights/v3/join/0": 9}, 31),
         Stage("monitor", None),
         Stage("learn", 1),
     ],

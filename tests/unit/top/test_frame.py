@@ -90,8 +90,8 @@ def test_labels_that_lie_in_the_events_are_counted_where_they_are_learned() -> N
 def test_lag_by_stage_and_task_of_workers_that_are_heard_of(observed: Observed) -> None:
     score, join, learn = frame_of(STANDING, observed, rises(), 100.0).stages
     assert (score.name, score.lag) == ("score", 12)
-    assert score.lags == {"flights/3/score/0": 2, "flights/3/score/1": 10}
-    assert (join.lag, join.lags, join.waiting) == (None, {"flights/3/join/0": None}, 31)
+    assert score.lags == {"flights/v3/score/0": 2, "flights/v3/score/1": 10}
+    assert (join.lag, join.lags, join.waiting) == (None, {"flights/v3/join/0": None}, 31)
     assert (learn.lag, learn.lags) == (0, {})
 
 
@@ -115,4 +115,4 @@ def test_a_frame_is_json(observed: Observed) -> None:
     frame = frame_of(STANDING, observed, rises(), 100.0)
     found = json.loads(json.dumps(frame.as_json(), allow_nan=False))
     assert found["metrics"][0]["baselines"]["left_late"] == 0.71
-    assert found["stages"][0]["lags"]["flights/3/score/1"] == 10
+    assert found["stages"][0]["lags"]["flights/v3/score/1"] == 10
