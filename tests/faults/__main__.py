@@ -40,7 +40,7 @@ def _told(console: Console, campaign: Campaign, verdict: Verdict) -> None:
     console.print(table(campaign.done, campaign.passed_over))
     for line in lines(campaign, verdict):
         console.print(line, soft_wrap=True, highlight=False)
-    for sentence in (*campaign.failed, *verdict.wrong):
+    for sentence in (*campaign.failed, *campaign.late, *verdict.wrong):
         console.print(f"[red]{sentence}[/]", soft_wrap=True)
 
 
@@ -77,7 +77,7 @@ def main() -> int:
     if given.json:
         said = as_json(campaign, verdict, seed=seed, seconds=seconds, postgres=given.postgres)
         given.json.write_text(json.dumps(said, indent=1))
-    return 0 if verdict.holds and not campaign.failed else 1
+    return 0 if verdict.holds and campaign.holds else 1
 
 
 if __name__ == "__main__":

@@ -68,6 +68,8 @@ class Campaign:
         Faults whose point was not reached in time, by kind.
     failed
         Faults that did not go as they must, in sentences.
+    late
+        Faults after which not everything went on in time, in sentences.
     """
 
     trial: Trial
@@ -76,6 +78,7 @@ class Campaign:
     done: list[Done] = field(default_factory=list)
     passed_over: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     failed: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
     faults: int = 0
     begun_s: float = field(default_factory=time.time)
 
@@ -118,7 +121,7 @@ class Campaign:
                 return None
             recovery_s = self.trial.recovered_s(struck.since_s)
         except AssertionError as error:
-            self._fail(kind, str(error))
+            self._fail(self.failed, kind, str(error))
             self.trial.mend()
             self.trial.recovered_s(time.time())
             return None
@@ -137,13 +140,18 @@ class Campaign:
         self.done.append(done)
         self._tell(done)
         if recovery_s > self.trial.limit_s:
-            self._fail(kind, f"{done.where}: recovered after {recovery_s:.1f} s")
+            self._fail(self.late, kind, f"{done.where}: recovered after {recovery_s:.1f} s")
             self.console.print(self.trial.evidence, soft_wrap=True, highlight=False, markup=False)
         return done
 
-    def _fail(self, kind: Kind, why: str) -> None:
-        self.failed.append(f"fault {len(self.done)}: {kind.name}: {why}")
-        self.console.print(f"[red]{self.failed[-1]}[/]", soft_wrap=True, highlight=False)
+    def _fail(self, noted: list[str], kind: Kind, why: str) -> None:
+        noted.append(f"fault {len(self.done)}: {kind.name}: {why}")
+        self.console.print(f"[red]{noted[-1]}[/]", soft_wrap=True, highlight=False)
+
+    @property
+    def holds(self) -> bool:
+        """Whether each fault went as it must, in time."""
+        return not self.failed and not self.late
 
     def _tell(self, done: Done) -> None:
         restarts = " ".join(f"{name}×{n}" for name, n in done.restarts.items()) or "none"

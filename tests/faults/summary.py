@@ -84,6 +84,10 @@ def lines(campaign: Campaign, verdict: Verdict) -> list[str]:
             f" within {GAP_S:g} s"
         )
     found.append(
+        f"{len(campaign.late)} of {len(campaign.done)} recovered late,"
+        f" {len(campaign.failed)} went otherwise than they must"
+    )
+    found.append(
         f"{tally.events:,} events, {tally.predictions:,} predictions,"
         f" {tally.examples:,} examples: {tally.lost} lost, {tally.doubled} doubled,"
         f" {tally.unpublished} unpublished, {verdict.states_differing} states differ;"
@@ -100,6 +104,7 @@ def as_json(campaign: Campaign, verdict: Verdict, **run: Any) -> dict[str, Any]:
         "killed": killed(campaign.done),
         "rolled": gaps(campaign.done),
         "failed": campaign.failed,
+        "late": campaign.late,
         "faults": [asdict(done) for done in campaign.done],
         "passed_over": dict(campaign.passed_over),
     }

@@ -58,6 +58,7 @@ def test_services_die_and_workers_are_renewed() -> None:
         logs = campaign.end()
         verdict = campaign.judged(logs)
     assert verdict.holds, verdict
+    assert campaign.holds, campaign.failed + campaign.late
     tally = verdict.tally
     assert tally.predictions == tally.events > 0
     assert tally.examples > 0

@@ -131,9 +131,9 @@ def main() -> int:
             console.print(made.system.logs(), soft_wrap=True, markup=False)
             raise
     console.print(table(campaign.done, campaign.passed_over))
-    for line in (*lines(campaign, verdict), *campaign.failed, *verdict.wrong):
+    for line in (*lines(campaign, verdict), *campaign.failed, *campaign.late, *verdict.wrong):
         console.print(line, soft_wrap=True, highlight=False)
-    return 0 if verdict.holds and not campaign.failed else 1
+    return 0 if verdict.holds and campaign.holds else 1
 
 
 if __name__ == "__main__":
