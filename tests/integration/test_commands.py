@@ -10,6 +10,8 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from confluent_kafka import TopicPartition
@@ -76,6 +78,43 @@ def test_run_publish_tail_status_and_stop(shop: Shop) -> None:
         said = shop.headrace("tail", shop.name[:-1], "metrics", "--no-follow", code=2).stderr
         assert f'Did you mean "{shop.name}"?' in said
     assert "no worker runs" in shop.headrace("status", shop.name).stdout
+
+
+def test_top_shows_what_the_workers_do_and_what_they_export_is_known(shop: Shop) -> None:
+    with shop.running():
+        shop.publish(0)
+        terminal = Terminal(shop, "top", shop.name)
+
+        found: dict[str, Any] = {}
+
+        def is_counted() -> bool:
+            found.update(json.loads(shop.headrace("top", str(shop.file), "--json").stdout))
+            return bool(found["flows"][3]["total"] == SLICE)
+
+        wait_until(is_counted, 60)
+        totals = {flow["name"]: flow["total"] for flow in found["flows"]}
+        assert totals == {"events": None, "predictions": SLICE, "labels": SLICE, "examples": SLICE}
+        assert found["latency_ms"]["support"] > 20
+        assert 0 < found["latency_ms"]["p50"] <= found["latency_ms"]["p99"] < 60_000
+        assert {each["name"]: each["state"] for each in found["workers"]} == dict.fromkeys(
+            ("join-0", "learn-0", "score-0"), "running"
+        )
+        metrics = {each["name"]: each for each in found["metrics"]}
+        assert metrics["accuracy"]["baselines"]["majority"] is not None
+        assert [stage["lag"] is None for stage in found["stages"]] == [False] * 5
+        assert (found["alarms"], found["trouble"]) == ([], "")
+        wait_until(lambda: "majority" in terminal.shown(), 60)
+        terminal.press("q")
+        assert terminal.end() == 0
+        names = set()
+        for report in board_of(shop.store, shop.name).values():
+            with urlopen(f"http://127.0.0.1:{report['http_port']}/metrics", timeout=10) as answer:
+                names |= set(re.findall(r"^(headrace_\w+)\{", answer.read().decode(), re.MULTILINE))
+        page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+        known = set(re.findall(r"`(headrace_\w+)`", page.partition("## Prometheus")[2]))
+        least = {"records_total", "commit_seconds_total", "model_learned_to_offset"}
+        least |= {"lag_records", "metric_value", "worker_info"}
+        assert {f"headrace_{name}" for name in least} <= names <= known
 
 
 def test_a_rebuilt_stage_goes_on_without_a_double(shop: Shop) -> None:

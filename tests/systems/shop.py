@@ -192,8 +192,13 @@ class Terminal:
                 break
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self._shown)
 
-    def end(self, number: signal.Signals) -> int:
-        self.process.send_signal(number)
+    def press(self, key: str) -> None:
+        os.write(self._ours, key.encode())
+
+    def end(self, number: signal.Signals | None = None) -> int:
+        """Wait until it ends, by a signal or of itself; return its exit code."""
+        if number is not None:
+            self.process.send_signal(number)
         until = time.monotonic() + 20
         while self.process.poll() is None and time.monotonic() < until:
             self.shown()

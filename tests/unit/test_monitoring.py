@@ -183,7 +183,7 @@ def test_the_pages_name_each_alert_and_each_exported_metric() -> None:
     page = (ROOT / "docs" / "monitoring.md").read_text()
     assert set(re.findall(r"^\| `(Headrace\w+)` \|", page, re.MULTILINE)) == alerts
     page = (ROOT / "docs" / "metrics.md").read_text().partition("## Prometheus")[2]
-    assert set(re.findall(r"`(headrace_\w+)`", page)) == set(exported())
+    assert set(exported()) <= set(re.findall(r"`(headrace_\w+)`", page))
 
 
 @pytest.mark.parametrize(
