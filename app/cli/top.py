@@ -28,7 +28,7 @@ def top(
         typer.Option(help="Write one frame here, as SVG.", show_default=False),
     ] = None,
 ) -> None:
-    """Watch a pipeline live: rates, lag, metrics beside baselines, drift, alarms. q quits."""
+    """Watch a pipeline live: rates, lag, metrics beside baselines, drift, alerts. q quits."""
     from rich.console import Console
 
     from headrace.app.settings import settings_from

@@ -137,7 +137,7 @@ class Frame:
         Of the window that ``metrics`` speak of.
     drift_end_ms
         End of the window that ``drift`` speaks of.
-    alarms
+    alerts
         Those that are not over, as they lie in ``<p>.alerts``.
     waiting, expired
         Predictions that wait for their label, and those that will get none.
@@ -160,7 +160,7 @@ class Frame:
     metrics: Sequence[Metric] = ()
     drift_end_ms: int | None = None
     drift: Sequence[Drift] = ()
-    alarms: Sequence[Mapping[str, Any]] = ()
+    alerts: Sequence[Mapping[str, Any]] = ()
     waiting: int = 0
     expired: int = 0
     dead_letters: Mapping[str, int] = field(default_factory=dict)
@@ -214,7 +214,7 @@ def frame_of(
         metrics=list(_metrics(values, whole, windows)),
         drift_end_ms=drift_end_ms,
         drift=_drift(drifted),
-        alarms=observed.alarms(),
+        alerts=observed.alerts(),
         waiting=count_of(whole, "waiting"),
         expired=count_of(whole, "expired"),
         dead_letters=letters_of(whole),

@@ -1,4 +1,4 @@
-"""What ``headrace top`` takes from the logs: metrics of everything together, and alarms.
+"""What ``headrace top`` takes from the logs: metrics of everything together, and alerts.
 
 Read at ``read_committed``, from near the end of each log: a record of a segment is passed over by
 its key, without being decoded.
@@ -24,7 +24,7 @@ LOOK_BACK = 200_000
 
 WHOLE_RUN = "all"
 WINDOWS_KEPT = 40
-"""Windows of each length, and alarms, that are remembered."""
+"""Windows of each length, and alerts, that are remembered."""
 
 COUNTED = ("events", "routed", "labelled", "examples")
 """Counts whose rise is followed."""
@@ -51,7 +51,7 @@ class Observed:
         self._whole: Values = {}
         self._windows: dict[str, dict[int, Values]] = {}
         self._counted = {name: Series() for name in COUNTED}
-        self._alarms: dict[str, dict[str, Any]] = {}
+        self._alerts: dict[str, dict[str, Any]] = {}
         self._newest_ms: int | None = None
 
     def follow(self, kafka: Connection, go_on: Callable[[], bool]) -> None:
@@ -75,7 +75,7 @@ class Observed:
                 if fields is None:
                     continue
                 if record.topic == self._topics.alerts:
-                    self._on_alarm(fields)
+                    self._on_alert(fields)
                 else:
                     self._on_metric(record, fields)
 
@@ -109,10 +109,10 @@ class Observed:
             total = None if series.total is None else round(series.total)
             return total, series.rate(now_s), series.rates(now_s)
 
-    def alarms(self) -> list[dict[str, Any]]:
-        """Return the alarms that are not over, the newest first."""
+    def alerts(self) -> list[dict[str, Any]]:
+        """Return the alerts that are not over, the newest first."""
         with self._lock:
-            found = [each for each in self._alarms.values() if each["state"] != "over"]
+            found = [each for each in self._alerts.values() if each["state"] != "over"]
             return sorted(found, key=lambda each: each["since"] or 0, reverse=True)
 
     # -- records
@@ -130,12 +130,12 @@ class Observed:
         if len(kept) > WINDOWS_KEPT:
             del kept[min(kept)]
 
-    def _on_alarm(self, fields: dict[str, Any]) -> None:
-        self._alarms.pop(fields["id"], None)
-        self._alarms[fields["id"]] = fields
-        over = [key for key, each in self._alarms.items() if each["state"] == "over"]
+    def _on_alert(self, fields: dict[str, Any]) -> None:
+        self._alerts.pop(fields["id"], None)
+        self._alerts[fields["id"]] = fields
+        over = [key for key, each in self._alerts.items() if each["state"] == "over"]
         for key in over[:-WINDOWS_KEPT]:
-            del self._alarms[key]
+            del self._alerts[key]
 
 
 def newest_with(windows: Sequence[tuple[int, Values]], name: str) -> tuple[int | None, Values]:

@@ -19,7 +19,7 @@ _WORKERS_HEAD = 1
 class Room(NamedTuple):
     """Rows of each part; ``workers``: whether each has a row, rather than all one line."""
 
-    alarms: int
+    alerts: int
     metrics: int
     drift: int
     workers: bool
@@ -36,15 +36,15 @@ def room_for(frame: Frame, height: int | None, columns: int) -> Room:
     """
     drift = -(-len(frame.drift) // columns)
     if height is None:
-        return Room(len(frame.alarms), len(frame.metrics), drift, True, SPARKS_MAX)
+        return Room(len(frame.alerts), len(frame.metrics), drift, True, SPARKS_MAX)
     free = max(0, height - _LEAST)
-    alarms, free = _take(len(frame.alarms), 1, free)
+    alerts, free = _take(len(frame.alerts), 1, free)
     metrics, free = _take(len(frame.metrics), _METRICS_LEAST, free)
     drift, free = _take(drift, _DRIFT_LEAST, free)
     more = len(frame.workers) + _WORKERS_HEAD - 1  # they have one line at any rate
     workers = bool(frame.workers) and more <= free
     sparks = SPARKS_MAX if columns > 1 else _SPARKS_LEAST
-    return Room(alarms, metrics, drift, workers, sparks)
+    return Room(alerts, metrics, drift, workers, sparks)
 
 
 def _take(wanted: int, least: int, free: int) -> tuple[int, int]:

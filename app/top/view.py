@@ -65,7 +65,7 @@ class Picture:
         columns = 2 if wide else 1
         room = room_for(frame, self._height, columns)
         yield _head(frame, self._keys)
-        yield _alarms(frame, room)
+        yield _alerts(frame, room)
         if wide:
             top = Table.grid(expand=True, padding=0)
             top.add_column(ratio=1)
@@ -102,31 +102,31 @@ def _head(frame: Frame, keys: str) -> Table:
     return head
 
 
-def _alarms(frame: Frame, room: Room) -> RenderableType:
-    if not frame.alarms:
-        return Text("alarms: none", style="green")
+def _alerts(frame: Frame, room: Room) -> RenderableType:
+    if not frame.alerts:
+        return Text("alerts: none", style="green")
     table = Table.grid(padding=(0, 2))
     for _ in range(5):
         table.add_column(no_wrap=True)
-    for alarm in frame.alarms[: room.alarms]:
+    for alert in frame.alerts[: room.alerts]:
         table.add_row(
-            Text(f"alarm {alarm['state']}", style="bold red"),
-            alarm["kind"],
-            Text(_what(alarm)),
-            f"since {moment_text(alarm['since'], short=True)}",
-            f"×{alarm['strength']:.1f}",
+            Text(f"alert {alert['state']}", style="bold red"),
+            alert["kind"],
+            Text(_what(alert)),
+            f"since {moment_text(alert['since'], short=True)}",
+            f"×{alert['strength']:.1f}",
         )
-    hidden = len(frame.alarms) - room.alarms
+    hidden = len(frame.alerts) - room.alerts
     if hidden > 0:
         table.add_row(Text(f"and {hidden} more", style="red"))
     return table
 
 
-def _what(alarm: Mapping[str, Any]) -> str:
+def _what(alert: Mapping[str, Any]) -> str:
     """Return what has changed: the strongest member, and how many changed with it."""
-    segment = "" if alarm["segment"] == "all" else f", {alarm['segment']}"
-    more = len(alarm["members"]) + alarm["members_left_out"] - 1
-    return f"{alarm['what']}{segment}" + (f" and {more} more" if more > 0 else "")
+    segment = "" if alert["segment"] == "all" else f", {alert['segment']}"
+    more = len(alert["members"]) + alert["members_left_out"] - 1
+    return f"{alert['what']}{segment}" + (f" and {more} more" if more > 0 else "")
 
 
 def _flow(frame: Frame) -> Table:

@@ -102,7 +102,7 @@ def test_top_shows_what_the_workers_do_and_what_they_export_is_known(shop: Shop)
         metrics = {each["name"]: each for each in found["metrics"]}
         assert metrics["accuracy"]["baselines"]["majority"] is not None
         assert [stage["lag"] is None for stage in found["stages"]] == [False] * 5
-        assert (found["alarms"], found["trouble"]) == ([], "")
+        assert (found["alerts"], found["trouble"]) == ([], "")
         wait_until(lambda: "majority" in terminal.shown(), 60)
         terminal.press("q")
         assert terminal.end() == 0

@@ -27,7 +27,7 @@ def metric(
     return Seen(Record(TOPICS.metrics, 0, 0, at_ms, key, b"v", ()), fields)
 
 
-def alarm(name: str, state: str, since: int = NOON_MS) -> Seen:
+def alert(name: str, state: str, since: int = NOON_MS) -> Seen:
     fields = {
         "id": name, "state": state, "kind": "input", "what": "feature.temp_f", "segment": "all",
         "since": since, "strength": 1.7,

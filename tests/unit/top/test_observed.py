@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headrace.app.top.observed import WINDOWS_KEPT, Observed, _speaks_of_all, newest_with
-from tests.unit.top.looks import HOUR_MS, NOON_MS, TOPICS, alarm, metric
+from tests.unit.top.looks import HOUR_MS, NOON_MS, TOPICS, alert, metric
 
 
 def observed(*batch: object) -> Observed:
@@ -36,20 +36,20 @@ def test_counts_of_the_whole_run_give_rates_by_the_records_own_time() -> None:
     assert found.counted("routed", 60.0) == (None, None, [])
 
 
-def test_alarms_are_shown_until_they_are_over_the_newest_first() -> None:
+def test_alerts_are_shown_until_they_are_over_the_newest_first() -> None:
     found = observed(
-        alarm("a", "begun", 1), alarm("b", "begun", 2), alarm("c", "begun", 3),
-        alarm("a", "ongoing", 1), alarm("b", "over", 2),
+        alert("a", "begun", 1), alert("b", "begun", 2), alert("c", "begun", 3),
+        alert("a", "ongoing", 1), alert("b", "over", 2),
     )  # fmt: skip
-    assert [(each["id"], each["state"]) for each in found.alarms()] == [
+    assert [(each["id"], each["state"]) for each in found.alerts()] == [
         ("c", "begun"), ("a", "ongoing"),
     ]  # fmt: skip
 
 
-def test_alarms_that_are_over_are_bounded() -> None:
-    found = observed(*(alarm(str(n), "over") for n in range(10 * WINDOWS_KEPT)))
-    assert found.alarms() == []
-    assert len(found._alarms) == WINDOWS_KEPT
+def test_alerts_that_are_over_are_bounded() -> None:
+    found = observed(*(alert(str(n), "over") for n in range(10 * WINDOWS_KEPT)))
+    assert found.alerts() == []
+    assert len(found._alerts) == WINDOWS_KEPT
 
 
 def test_records_of_segments_are_passed_over_by_their_key() -> None:

@@ -16,7 +16,7 @@ from headrace.app.top.view import Picture
 from headrace.schemas.records import ALERT
 from tests.unit.top.looks import FRAME, NOON_MS
 
-ALARM = {
+ALERT_FIELDS = {
     "id": "a", "state": "ongoing", "kind": "input", "what": "feature.temp_f", "segment": "all",
     "since": NOON_MS, "strength": 1.7, "members": [{}], "members_left_out": 0,
 }  # fmt: skip
@@ -39,7 +39,7 @@ def test_everything_that_matters_fits_a_usual_terminal(width: int) -> None:
     assert max(cell_len(line) for line in found) <= width
     shown = "\n".join(found)
     for wanted in (
-        "flights v3", "Thu 07 Feb 2013 12:00 UTC", "q quits", "alarms: none", "302,311", "302,209",
+        "flights v3", "Thu 07 Feb 2013 12:00 UTC", "q quits", "alerts: none", "302,311", "302,209",
         "180", "171", "p50 43", "1,073", "score", "120", "task 1: 100",
         "not started", "AUC", "0.861", "0.851", "0.820", "0.500", "93% labelled", "log loss",
         "feature_0", "10.00", "│0.02", "learned to 302,212", "served less 3", "p50 9 p99 32",
@@ -60,14 +60,14 @@ def test_a_higher_terminal_shows_more_and_never_more_than_it_has() -> None:
 
 
 def test_without_a_terminal_everything_is_shown() -> None:
-    shown = text(replace(FRAME, alarms=[ALARM] * 30), 100, None)
+    shown = text(replace(FRAME, alerts=[ALERT_FIELDS] * 30), 100, None)
     assert shown.count("feature.temp_f") == 30
     for wanted in ("cost", "feature_11", "34,599", "312"):
         assert wanted in shown
 
 
-def test_alarms_come_first_and_those_left_out_are_counted() -> None:
-    found = lines(replace(FRAME, alarms=[ALARM] * 5), 80, 24)
+def test_alerts_come_first_and_those_left_out_are_counted() -> None:
+    found = lines(replace(FRAME, alerts=[ALERT_FIELDS] * 5), 80, 24)
     assert "ongoing" in found[1]
     assert "feature.temp_f" in found[1]
     assert "since 2013-02-07 12:00  ×1.7" in found[1]
@@ -75,13 +75,18 @@ def test_alarms_come_first_and_those_left_out_are_counted() -> None:
     assert "none" not in found[1]
 
 
-def test_what_is_shown_of_an_alarm_is_in_its_schema() -> None:
-    assert ALARM.keys() <= {each["name"] for each in ALERT["fields"]}
+def test_what_is_shown_of_an_alert_is_in_its_schema() -> None:
+    assert ALERT_FIELDS.keys() <= {each["name"] for each in ALERT["fields"]}
 
 
-def test_an_alarm_of_a_segment_and_of_several_things_says_so() -> None:
-    alarm = {**ALARM, "segment": "carrier=[UA]", "members": [{}] * 100, "members_left_out": 3}
-    assert "feature.temp_f, carrier=[UA] and 102 more" in text(replace(FRAME, alarms=[alarm]), 120)
+def test_an_alert_of_a_segment_and_of_several_things_says_so() -> None:
+    alert = {
+        **ALERT_FIELDS,
+        "segment": "carrier=[UA]",
+        "members": [{}] * 100,
+        "members_left_out": 3,
+    }
+    assert "feature.temp_f, carrier=[UA] and 102 more" in text(replace(FRAME, alerts=[alert]), 120)
 
 
 def test_before_anything_is_known() -> None:
