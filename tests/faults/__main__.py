@@ -24,7 +24,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--faults", type=int, default=50, help="so many, then it is judged")
     parser.add_argument("--seconds", type=float, default=36_000, help="no new one after so long")
     parser.add_argument("--seed", type=int, help="draws the same faults again")
-    parser.add_argument("--rate", type=float, default=100, help="events and labels in a second")
+    parser.add_argument("--rate", type=float, default=60, help="events and labels in a second")
     parser.add_argument("--score", type=int, default=2, help="workers of each role")
     parser.add_argument("--join", type=int, default=2)
     parser.add_argument("--learn", type=int, default=2)

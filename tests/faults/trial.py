@@ -56,7 +56,7 @@ class Size(NamedTuple):
     score: int = 2
     join: int = 2
     learn: int = 2
-    rate: float = 100.0
+    rate: float = 60.0
 
 
 SMALL = Size()
