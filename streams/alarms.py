@@ -1,8 +1,9 @@
 """From verdicts to alerts: one for each change, said when it begins and when it is over.
 
 Detectors speak of one statistic each (:mod:`headrace.streams.detectors`); a sensor that breaks
-changes twenty features, and their windows hours later. So verdicts that begin near each other, as
-they were noticed or as the change is dated, are *members* of one alert.
+changes twenty features, and their windows hours later. A change has happened between the time that
+it is dated to and the time at which it was noticed: verdicts whose such times overlap, or nearly
+so, are *members* of one alert.
 
 An alert is said when it begins; again once a day while it goes on, and sooner, though at most once
 a day, if it has gained members since; and when all of its members are over. A member that begins
@@ -67,7 +68,7 @@ def follow(
     end_ms
         The end of the tile.
     near_ms
-        Verdicts that are no further apart are taken to have one cause.
+        How far apart verdicts may be that are taken to have one cause.
     name
         Prefix of the ids of new alerts.
     """
@@ -117,7 +118,7 @@ def _take(alerts: list[Alert], verdict: Verdict, end_ms: int, near_ms: int, name
             holder["members"][key].update(state="over", until=verdict.until_ms)
         return
     if holder is None:
-        holder = _near(alerts, verdict, end_ms, near_ms)
+        holder = _near(alerts, verdict, near_ms)
         if holder is None:
             holder = _new(f"{name}-{end_ms}", end_ms)
             alerts.append(holder)
@@ -127,13 +128,10 @@ def _take(alerts: list[Alert], verdict: Verdict, end_ms: int, near_ms: int, name
     holder["members"][key] = _member(verdict)
 
 
-def _near(alerts: Sequence[Alert], verdict: Verdict, end_ms: int, near_ms: int) -> Alert | None:
+def _near(alerts: Sequence[Alert], verdict: Verdict, near_ms: int) -> Alert | None:
     """Return the newest alert that a verdict may have its cause in common with."""
-    for alert in reversed(alerts):
-        since = strongest(alert)[0]["since"]
-        if end_ms - alert["noticed"] <= near_ms or abs(verdict.since_ms - since) <= near_ms:
-            return alert
-    return None
+    found = (a for a in reversed(alerts) if verdict.since_ms <= a["noticed"] + near_ms)
+    return next(found, None)
 
 
 def _new(alert_id: str, end_ms: int) -> Alert:

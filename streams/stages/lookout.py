@@ -33,8 +33,8 @@ SIDES: Mapping[str, tuple[str, ...]] = {
 }
 """Which kinds of streams are complete at the same time."""
 
-GROUP_SLOTS = 6
-"""What begins within so many of the detectors' steps has one cause, it is assumed."""
+GROUP_SLOTS = 3
+"""What begins no more of the detectors' steps after an alert has its cause, it is assumed."""
 
 EMPTY_TILES_MAX = 1_000
 """Of a longer silence the later tiles are not handed: it costs no more than that."""

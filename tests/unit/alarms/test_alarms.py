@@ -112,7 +112,7 @@ def test_what_begins_within_a_few_tiles_is_one_alert_that_is_said_again_once() -
     begun = [verdict(name, 8, 10, strength=2 + n) for n, name in enumerate(names[:3])]
     story.hour(10, *begun)
     story.hour(12, *(verdict(name, 9, 12) for name in names[3:10]))
-    assert story.hour(15, *(verdict(name, 30, 15) for name in names[10:])) == []
+    assert story.hour(15, *(verdict(name, 15, 15) for name in names[10:])) == []
     said = story.hour(16)
     assert [(state, len(members)) for _, state, members in said] == [("ongoing", 20)]
     assert said[0][2][0] == "feature.f02"  # the strongest first
@@ -176,7 +176,10 @@ def test_laws(hours: list[list[tuple[str, str, int, float]]]) -> None:
     for hour, said in enumerate(hours, 1):
         story.hour(
             hour,
-            *(verdict(name, since, hour, state, strength=how) for name, state, since, how in said),
+            *(
+                verdict(name, min(since, hour), hour, state, strength=how)
+                for name, state, since, how in said
+            ),
         )
         members = [key for alert in story.alerts for key in alert["members"]]
         assert len(members) == len(set(members))
