@@ -172,6 +172,7 @@ class Campaign:
         trial.load.stop()
         with Publisher(trial.system.plan, trial.system.services.kafka) as publisher:
             trial.system.finish(publisher, _FINISH_S)
+        trial.system.wait_running()
         codes = trial.system.stop()
         assert set(codes) == {0}, f"workers stopped with {codes}"
         return logs_of(trial.system)

@@ -18,6 +18,7 @@ ROLLED = "rolling restart"
 
 
 def restarted(trial: Trial, random: Random) -> Struck:
+    trial.system.wait_running()  # who is starting knows no good order yet
     slot = any_slot(trial, random)
     trial.comes(trial.system.has_spare, 5)
     since_s = time.time()
@@ -28,6 +29,7 @@ def restarted(trial: Trial, random: Random) -> Struck:
 
 def rolled(trial: Trial, random: Random, *, roles: Sequence[str] = ROLES) -> Struck:
     """Restart workers, one after another, each when a process is ready to take its place."""
+    trial.system.wait_running()
     gaps = []
     for slot in [slot for slot in trial.system.slots.values() if slot.role in roles]:
         trial.wait_for(trial.system.has_spare, trial.limit_s, "a process is ready")
@@ -43,6 +45,7 @@ def rolled(trial: Trial, random: Random, *, roles: Sequence[str] = ROLES) -> Str
 
 def doubled(trial: Trial, random: Random) -> Struck:
     """Start a second process in a slot: the first one must end, and stay so."""
+    trial.system.wait_running()
     older = any_slot(trial, random)
     since_s = time.time()
     newer = trial.system.make_slot(older.role, older.number)
@@ -59,6 +62,7 @@ def doubled(trial: Trial, random: Random) -> Struck:
 def scaled(trial: Trial, random: Random) -> Struck:
     """From one to four to what there was, as a new start with fewer slots does it."""
     role = random.choice(("score", "join"))
+    trial.system.wait_running()
     had = sum(slot.role == role for slot in trial.system.slots.values())
     since_s = time.time()
     for count in (1, 4, had):
