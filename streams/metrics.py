@@ -12,6 +12,7 @@ from math import sqrt
 
 from headrace.streams.binned import auc, calibration_error, quantile
 from headrace.streams.figures import Figure
+from headrace.streams.intervals import mean, share
 from headrace.streams.observe import whole
 from headrace.streams.outcomes import MILLION, SURE_AND_WRONG
 from headrace.streams.pipeline import Cost
@@ -131,8 +132,7 @@ class Metrics:
         if came:
             yield "waiting", Figure(float(came - matched - expired), came)
         if matched + expired:
-            share = matched / (matched + expired)
-            yield "coverage.settled", Figure(share, matched + expired)
+            yield "coverage.settled", _share(matched, matched + expired)
 
     def _predictor(self, prefix: str, name: str, totals: Totals) -> Named:
         """Return the metrics of one predictor, if it has answered anything."""
@@ -185,7 +185,8 @@ def _accuracy(prefix: str, totals: Totals) -> Named:
     n = tp + fp + tn + fn
     if n:
         detail = {"tp": float(tp), "fp": float(fp), "tn": float(tn), "fn": float(fn)}
-        yield "accuracy", Figure((tp + tn) / n, n, detail)
+        figure = share(tp + tn, n)
+        yield "accuracy", figure._replace(detail={**detail, **figure.detail})
 
 
 def _confusion(prefix: str, totals: Totals, cost: Cost | None) -> Named:
@@ -194,8 +195,8 @@ def _confusion(prefix: str, totals: Totals, cost: Cost | None) -> Named:
     if not n:
         return
     yield from _accuracy(prefix, totals)
-    yield "precision", _share(tp, tp + fp)
-    yield "recall", _share(tp, tp + fn)
+    yield "precision", share(tp, tp + fp)
+    yield "recall", share(tp, tp + fn)
     yield "f1", Figure(2 * tp / (2 * tp + fp + fn) if tp + fp + fn else None, n)
     yield "true_share", _share(tp + fn, n)
     if cost is not None:
@@ -283,7 +284,7 @@ def _multiclass(prefix: str, totals: Totals, _: Cost | None) -> Named:
 def _class_accuracy(prefix: str, totals: Totals) -> Named:
     n = family_sum(totals.get(f"{prefix}.actual"))
     if n:
-        yield "accuracy", _share(family_sum(totals.get(f"{prefix}.hit")), n)
+        yield "accuracy", share(family_sum(totals.get(f"{prefix}.hit")), n)
 
 
 def _class_log_loss(prefix: str, totals: Totals) -> Named:
@@ -319,7 +320,8 @@ def _mae(prefix: str, totals: Totals) -> Named:
     family = totals.get(PLAIN, {})
     n = family.get(f"{prefix}.n", 0)
     if n:
-        yield "mae", _mean(whole(family, f"{prefix}.absolute"), n)
+        absolute, squared = (whole(family, f"{prefix}.{name}") for name in ("absolute", "squared"))
+        yield "mae", mean(absolute, squared, n, MILLION)
 
 
 _Judge = Callable[[str, Totals, Cost | None], Named]

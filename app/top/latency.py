@@ -20,7 +20,7 @@ from headrace.streams.engine.watch import watch
 from headrace.streams.records import Record
 from headrace.streams.topics import Topics
 
-NEWEST = 30
+NEWEST = 200
 """How many records of each partition of the predictions are looked at each time."""
 
 RECENT_S = 60.0
