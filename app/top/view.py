@@ -36,6 +36,8 @@ _NAMES = {
 }
 _BASELINES_SHOWN = 2
 _SPARKS = 7
+_SURE = 96
+"""From so many columns on there is room to say how sure a metric is."""
 _STATES = {"running": "green", "stopping": "dim"}
 
 
@@ -75,14 +77,16 @@ class Picture:
                 Panel(_stages(frame), title="Lag, in offsets", border_style="green"),
             )
             yield top
-            yield Panel(_metrics(frame, room), title=_quality_title(frame), border_style="blue")
+            sure = options.max_width >= _SURE
+            quality = _metrics(frame, room, sure=sure)
+            yield Panel(quality, title=_quality_title(frame), border_style="blue")
             drift = _drift(frame, room, columns)
             yield Panel(drift, title=_drift_title(frame), border_style="magenta")
         else:
             yield _flow(frame)
             yield _stages(frame)
             yield Text(_quality_title(frame), style="bold")
-            yield _metrics(frame, room)
+            yield _metrics(frame, room, sure=False)
             yield Text(_drift_title(frame), style="bold")
             yield _drift(frame, room, columns)
         yield _model(frame)
@@ -177,14 +181,16 @@ def _quality_title(frame: Frame) -> str:
     return f"Quality: {frame.window} to {moment_text(frame.window_end_ms)}{covered}"
 
 
-def _metrics(frame: Frame, room: Room) -> RenderableType:
+def _metrics(frame: Frame, room: Room, *, sure: bool) -> RenderableType:
     if not frame.metrics:
         return Text("nothing yet: no prediction has met its label", style="dim")
     names = list(frame.metrics[0].baselines)[:_BASELINES_SHOWN]
     table = Table(box=None, pad_edge=False, expand=True, padding=(0, 1))
     table.add_column("", no_wrap=True)
-    for title in (frame.window, "run"):
-        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column(frame.window, justify="right", no_wrap=True)
+    if sure:
+        table.add_column("95 %", no_wrap=True, style="dim")
+    table.add_column("run", justify="right", no_wrap=True)
     table.add_column("last windows", no_wrap=True, style="blue")
     for name in names:
         table.add_column(name.replace("_", " "), justify="right", no_wrap=True)
@@ -192,11 +198,18 @@ def _metrics(frame: Frame, room: Room) -> RenderableType:
         table.add_row(
             _NAMES.get(metric.name, metric.name.replace("_", " ")),
             Text.assemble((number_text(metric.window), _style_of(metric))),
+            *([_interval(metric)] if sure else []),
             number_text(metric.whole),
             sparkline(metric.history[-room.sparks :]) or "–",
             *(number_text(metric.baselines[name]) for name in names),
         )
     return table
+
+
+def _interval(metric: Metric) -> str:
+    """Return where the truth lies 95 times of a hundred, if the metric says so."""
+    low, high = metric.detail.get("low"), metric.detail.get("high")
+    return "" if low is None or high is None else f"{low:.3f}–{high:.3f}"
 
 
 _LESS_IS_BETTER = frozenset({"log_loss", "mae", "rmse", "brier", "calibration_error", "cost"})

@@ -119,3 +119,13 @@ def test_a_picture_is_kept_as_svg(tmp_path: Path) -> None:
     assert found.startswith("<svg")
     assert "302,311" in found
     assert "url(http" not in found
+
+
+def test_how_sure_a_metric_is_stands_where_there_is_room() -> None:
+    metrics = [
+        replace(FRAME.metrics[2], detail={"tp": 3.0, "low": 0.7912, "high": 0.8265}),
+        FRAME.metrics[0],
+    ]
+    frame = replace(FRAME, metrics=metrics)
+    assert "0.791–0.827" in text(frame, 96)
+    assert "0.791" not in text(frame, 80)
