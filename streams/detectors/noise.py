@@ -68,6 +68,10 @@ class Noise(NamedTuple):
     extra: Floats
 
 
+_LEAST = 1e-6
+"""The day's mean counts for so many events at least: a slot may have none of its own."""
+
+
 def standardized(
     n: Floats, residual: Floats, v: Floats, tau2: Floats, extra: Floats
 ) -> tuple[Floats, Floats]:
@@ -112,7 +116,8 @@ def _shrinkage(n: Floats, sums: Floats) -> Floats:
     within = ((sums - n * means) ** 2).sum(axis=(0, 1)) / total * days / (days - 1)
     between = (n_slot * (means - by_slot.sum(axis=0) / total) ** 2).sum(axis=0)
     rhythm = (between - (len(n_slot) - 1) * within) / total
-    return np.where(rhythm > within / _NO_RHYTHM, within / np.maximum(rhythm, 1e-300), _NO_RHYTHM)
+    kappa = np.maximum(within / np.maximum(rhythm, 1e-300), _LEAST)
+    return np.where(rhythm > within / _NO_RHYTHM, kappa, _NO_RHYTHM)
 
 
 def _event_variance(series: Series, profile: Floats, residual: Floats) -> tuple[Floats, Floats]:
