@@ -10,24 +10,24 @@ spread by under the null. Then, of each stream:
    sound.
 3. Spread that was estimated from days has Student's t for a tail, with ``D - 1`` degrees of
    freedom, less if the days' sums have heavy tails, more if days differ by chance alone.
-4. The largest deviate of a block, over scalars, spans and slots, says how many independent looks
+4. Besides each scalar alone, the length of all groups' deviates together is such a sum: a change of
+   shape that moves many groups a little is soonest seen there.
+5. The largest deviate of a block, over scalars, spans and slots, says how many independent looks
    a block is worth; the threshold is where so many looks exceed it as seldom as promised.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log, log1p
+from math import log, log1p, sqrt
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headrace.streams.detectors.noise import Floats, Noise, Series, learned, standardized
+from headrace.streams.detectors.replays import Shown, replayed
 from headrace.streams.detectors.tails import deviate_of, t_of_normal, two_sided
-
-ORDERS = 10
-"""Replays of a history, its own order among them."""
 
 SPREAD_MIN = 0.45
 REACH_MAX = 0.4
@@ -40,10 +40,12 @@ FREEDOM_MAX = 300.0
 HIGH = 0.95
 """The threshold is extrapolated from this quantile of the days' largest deviates."""
 
+CAUTION = 0.5
+"""So much of the allowed rate is asked for: calibration itself errs, and errs to the wrong side
+when a history happens to be calm."""
+
 RARE = 5
 """What happened less often than so many times a day had no chance to show how it varies."""
-
-_SEED = 20_131
 
 
 class Ask(NamedTuple):
@@ -74,10 +76,14 @@ class Fit(NamedTuple):
         What slots usually have.
     limits
         Thresholds by scalar and span.
+    centers, wide
+        By span: what the length of all groups' deviates usually is, and how much more is an alarm.
     """
 
     noise: Noise
     limits: Floats
+    centers: Floats
+    wide: Floats
 
 
 def calibrated(asks: Sequence[Ask], spans: Sequence[int]) -> list[Fit]:
@@ -92,94 +98,59 @@ def calibrated(asks: Sequence[Ask], spans: Sequence[int]) -> list[Fit]:
         weights.append(weight)
         present = np.maximum((n > 0).sum(), 1)
         purity.append((noise.v * n * (weight / np.maximum(n, 1.0)) ** 2).sum(axis=(0, 1)) / present)
-    squares, peaks, tails = _replayed(
-        np.concatenate(deviates, axis=2), np.concatenate(weights, axis=2), spans
-    )
-    ends = np.cumsum([each.shape[2] for each in deviates])[:-1]
-    parts = zip(
-        *(np.split(each, ends, axis=axis) for each, axis in ((squares, 0), (peaks, 2), (tails, 0))),
-        strict=True,
-    )
+    starts = np.cumsum([0, *(each.shape[2] for each in deviates)])
+    members = np.concatenate([members_of(ask) for ask in asks])
+    shown = replayed(
+        np.concatenate(deviates, axis=2), np.concatenate(weights, axis=2), spans,
+        members, starts[:-1],
+    )  # fmt: skip
     return [
-        Fit(noise, _limits(ask, pure, part, spans))
-        for ask, noise, pure, part in zip(asks, noises, purity, parts, strict=True)
+        _fit(ask, noises[i], purity[i], shown.of(i, slice(starts[i], starts[i + 1])), spans)
+        for i, ask in enumerate(asks)
     ]
 
 
-def _orders(days: int) -> Floats:
-    rng = np.random.Generator(np.random.PCG64(_SEED))
-    return np.array([np.arange(days), *(rng.permutation(days) for _ in range(ORDERS - 1))])
+def members_of(ask: Ask) -> Floats:
+    """Return 1 for the scalars that are groups, of which the length of deviates is made."""
+    groups = np.arange(len(ask.looked_at)) < ask.series.groups
+    return np.asarray(groups & np.array(ask.looked_at), dtype=np.float64)
 
 
-def _replayed(
-    deviates: Floats, weights: Floats, spans: Sequence[int]
-) -> tuple[Floats, Floats, Floats]:
-    """Return what sums do over shuffled days.
-
-    Returns
-    -------
-    tuple
-        Mean squares by scalar and span: the larger of the history's own order and of all others;
-        the largest and smallest sums of each day, shaped (2, days, scalars, spans); sums with the
-        memory of a day at the ends of days in the history's own order.
-    """
-    days, slots, scalars = deviates.shape
-    orders = _orders(days)
-    keep = 1.0 - 1.0 / np.array(spans)
-    shape = (len(orders), scalars, len(spans))
-    sums, scale, squares = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    counted = np.zeros(shape[:2])
-    peaks = np.zeros((2, days, *shape))
-    fourths = np.zeros(shape)
-    moved, squared = deviates * weights, weights * weights
-    for day in range(days):
-        for slot in range(slots):
-            here = orders[:, day]
-            sums *= keep
-            sums += moved[here, slot][:, :, None]
-            scale *= keep * keep
-            weight = squared[here, slot]
-            scale += weight[:, :, None]
-            found = sums / np.sqrt(np.maximum(scale, 1e-300))
-            present = weight > 0
-            counted += present
-            found *= present[:, :, None]
-            square = found * found
-            squares += square
-            square *= square
-            fourths += square
-            np.maximum(peaks[0, day], found, out=peaks[0, day])
-            np.minimum(peaks[1, day], found, out=peaks[1, day])
-    mean = squares / np.maximum(counted, 1.0)[:, :, None]
-    largest = np.maximum(mean[0], mean[1:].mean(axis=0))
-    total = np.maximum(counted.sum(axis=0), 1.0)[:, None]
-    tails = total * fourths.sum(axis=0) / np.maximum(squares.sum(axis=0), 1e-12) ** 2
-    return largest, peaks.swapaxes(1, 2).reshape(2, -1, scalars, len(spans)), tails
+def _fit(ask: Ask, noise: Noise, purity: Floats, shown: Shown, spans: Sequence[int]) -> Fit:
+    """Make a stream's thresholds; the length of its deviates is the last row."""
+    days, slots = ask.series.n.shape
+    reach = np.maximum((2.0 * np.array(spans) - 1.0) / slots, 0.0) / days
+    factor = np.where(reach * days > 1.0, (1.0 + reach) / np.maximum(1.0 - reach, 0.1), 1.0)
+    least = np.append(np.where(_is_rare(ask.series), 1.0, SPREAD_MIN), 0.1)[:, None]
+    spread = np.maximum(np.sqrt(shown.squares * factor), least)
+    centers = shown.centers * np.sqrt(factor)
+    day = list(spans).index(slots)
+    pure = np.minimum(purity / np.maximum(shown.squares[:-1, day], 1e-9), 1.0)
+    looked_at = np.append(ask.looked_at, ask.series.groups > 0)[:, None] & (reach < REACH_MAX)
+    peaks = shown.peaks.copy()
+    peaks[:, :, -1] = np.maximum(peaks[:, :, -1] - shown.centers, 0.0) * (np.sqrt(factor))
+    known = np.minimum((days - 1) / np.maximum(1.0 - np.append(pure, pure.mean()), 0.1) ** 2, 300.0)
+    limits = _limits(ask, peaks / spread, looked_at, known, shown.tails, day)
+    found = np.where(looked_at, spread * limits, NEVER)
+    return Fit(noise, found[:-1], centers, found[-1])
 
 
 def _limits(
-    ask: Ask, purity: Floats, part: tuple[Floats, Floats, Floats], spans: Sequence[int]
+    ask: Ask, peaks: Floats, looked_at: Floats, known: Floats, tails: Floats, day: int
 ) -> Floats:
-    squares, peaks, tails = part
-    days, slots = ask.series.n.shape
-    reach = np.maximum((2.0 * np.array(spans) - 1.0) / slots, 0.0) / days
-    long = reach * days > 1.0
-    factor = np.where(long, (1.0 + reach) / np.maximum(1.0 - reach, 0.1), 1.0)
-    least = np.where(_is_rare(ask.series), 1.0, SPREAD_MIN)[:, None]
-    spread = np.maximum(np.sqrt(squares * factor), least)
-    day = list(spans).index(slots)
-    pure = np.minimum(purity / np.maximum(squares[:, day], 1e-9), 1.0)
-    looked_at = np.array(ask.looked_at)[:, None] & (reach < REACH_MAX)
-    known = np.minimum((days - 1) / np.maximum(1.0 - pure, 0.1) ** 2, FREEDOM_MAX)[:, None]
-    limits = np.zeros(squares.shape)
+    """Return thresholds in spreads: the highest that any of three models of the tail asks for."""
+    rate = ask.rate * CAUTION
+    plain = np.full(looked_at.shape, FREEDOM_MAX)
+    deviates = _as_normal(peaks, plain, looked_at, ask.side)
+    limits = np.full(looked_at.shape, _extrapolated(deviates, rate))
     for heavy in (tails, tails[:, day].mean()):
-        freedom = np.minimum(known, 4.0 + 6.0 / np.maximum(heavy - 3.0, 0.02))
-        freedom = np.broadcast_to(freedom, squares.shape)
-        deviates = _as_normal(peaks / spread, freedom, looked_at, ask.side)
-        height = max(deviate_of(ask.rate / _looks(deviates)), _extrapolated(deviates, ask.rate))
+        freedom = np.minimum(known[:, None], 4.0 + 6.0 / np.maximum(heavy - 3.0, 0.02))
+        freedom = np.broadcast_to(freedom, looked_at.shape)
+        looks = _looks(_as_normal(peaks, freedom, looked_at, ask.side))
+        height = deviate_of(rate / looks)
         scale = np.array([[t_of_normal(height, each) for each in row] for row in freedom.tolist()])
-        limits = np.maximum(limits, spread * scale)
-    return np.where(looked_at, limits, NEVER)
+        limits = np.maximum(limits, scale)
+    return limits
 
 
 def _is_rare(series: Series) -> NDArray[np.bool_]:
@@ -187,7 +158,7 @@ def _is_rare(series: Series) -> NDArray[np.bool_]:
     total, sums = series.n.sum(), series.sums.sum(axis=(0, 1))
     least = RARE * len(series.n)
     counting = np.arange(len(sums)) < (series.groups or int(series.bounded))
-    return counting & ((sums < least) | (total - sums < least))
+    return np.asarray(counting & ((sums < least) | (total - sums < least)), dtype=np.bool_)
 
 
 def _as_normal(peaks: Floats, freedom: Floats, looked_at: Floats, side: int) -> list[float]:
@@ -213,7 +184,7 @@ def _looks(deviates: list[float]) -> float:
 
 
 def _extrapolated(deviates: list[float], rate: float) -> float:
-    """Return the threshold, if the largest deviate of a day has an exponential tail."""
-    middle = deviates[len(deviates) // 2]
-    high = deviates[int(len(deviates) * HIGH)]
-    return middle + (high - middle) * log(0.5 / rate) / log(0.5 / (1.0 - HIGH))
+    """Return the threshold, if the square of a day's largest deviate has an exponential tail."""
+    middle, high = deviates[len(deviates) // 2], deviates[int(len(deviates) * HIGH)]
+    reach = log(0.5 / rate) / log(0.5 / (1.0 - HIGH))
+    return sqrt(middle**2 + (high**2 - middle**2) * reach)

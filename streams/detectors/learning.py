@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from headrace.streams.detectors.calendar import Calendar
-from headrace.streams.detectors.calibration import Ask, Fit
+from headrace.streams.detectors.calibration import Ask, Fit, members_of
 from headrace.streams.detectors.channels import Channel, Families
 from headrace.streams.detectors.groups import (
     SCORE_UNIT,
@@ -180,7 +180,9 @@ def ask_of(
         n.reshape(days, slots), sums.reshape(days, slots, -1),
         0 if channel.mean is not None else width, scores, channel.name not in _UNBOUNDED,
     )  # fmt: skip
-    return Ask(series, rate, channel.side, tuple(looked_at)), extra
+    ask = Ask(series, rate, channel.side, tuple(looked_at))
+    extra["members"] = members_of(ask).tolist()
+    return ask, extra
 
 
 _UNBOUNDED = ("log_loss", "mae")
@@ -196,7 +198,9 @@ def plain_fit(fit: Fit, extra: Mapping[str, Any], slot: int, calendar: Calendar)
         "v": np.roll(noise.v, turned, axis=0).tolist(),
         "tau2": noise.tau2.tolist(),
         "extra": noise.extra.tolist(),
-        "limits": fit.limits.ravel().tolist(),
+        "limits": fit.limits.tolist(),
+        "centers": [fit.centers.tolist()],
+        "wide": [fit.wide.tolist()],
     }
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from headrace.streams.detectors.noise import Floats, standardized
+from headrace.streams.detectors.replays import lengths
 
 DRIFT = 0.25
 """What the cumulative sums that date a change lose in each slot, in standard deviations."""
@@ -40,10 +41,13 @@ class Board(NamedTuple):
     tau2: Floats
     extra: Floats
     limits: Floats
+    centers: Floats
+    wide: Floats
+    members: Floats
     sides: Floats
 
     @classmethod
-    def of(cls, fits: Fits, spans: int) -> Board:
+    def of(cls, fits: Fits) -> Board:
         """Put fits side by side."""
         names = tuple(sorted(fits))
         widths = [len(fits[name]["tau2"]) for name in names]
@@ -58,7 +62,8 @@ class Board(NamedTuple):
         sides = np.repeat([float(fit["side"]) for fit in each], widths)
         return cls(
             names, tuple(starts), joined("profile", 1), joined("v", 1), joined("tau2", 0),
-            joined("extra", 0), joined("limits", 0).reshape(-1, spans), sides,
+            joined("extra", 0), joined("limits", 0), joined("centers", 0), joined("wide", 0),
+            joined("members", 0), sides,
         )  # fmt: skip
 
 
@@ -88,8 +93,10 @@ class Sums:
         """Return the sums as lists."""
         return {name: getattr(self, name).ravel().tolist() for name in PARTS}
 
-    def add(self, board: Board, slot: int, at: int, n: Floats, found: Floats) -> Floats:
-        """Add a slot; return how strong each sum is against its threshold.
+    def add(
+        self, board: Board, slot: int, at: int, n: Floats, found: Floats
+    ) -> tuple[Floats, Floats]:
+        """Add a slot; return how strong each sum, and each stream's length, is for its threshold.
 
         Parameters
         ----------
@@ -109,10 +116,13 @@ class Sums:
         self.usual = self.usual * self._keep + usual[:, None]
         self.events = self.events * self._keep + n[:, None]
         self._date(at, deviate)
-        strength = self.sums / (np.sqrt(np.maximum(self.scale, 1e-300)) * board.limits)
-        strength *= (n > 0)[:, None] & (self.events >= EVENTS_MIN)
-        sides = board.sides[:, None]
-        return np.where(sides == 0, np.abs(strength), strength * sides)
+        present = (n > 0)[:, None] & (self.events >= EVENTS_MIN)
+        found = present * self.sums / np.sqrt(np.maximum(self.scale, 1e-300))
+        first = np.array(board.starts[:-1])
+        length = lengths(found, board.members, first) - board.centers
+        strength, sides = found / board.limits, board.sides[:, None]
+        strength = np.where(sides == 0, np.abs(strength), strength * sides)
+        return strength, present[first] * length / board.wide
 
     def since_of(self, row: int, span: int, slot: int) -> int:
         """Return from which slot on a scalar has changed: at most four times the span ago."""

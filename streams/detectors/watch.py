@@ -18,7 +18,7 @@ from headrace.streams.detectors.channels import (
     families_wanted,
     segment_channels,
 )
-from headrace.streams.detectors.episodes import begun, step
+from headrace.streams.detectors.episodes import Episode, begun, step
 from headrace.streams.detectors.groups import Groups, psi
 from headrace.streams.detectors.learning import (
     ask_of,
@@ -244,7 +244,7 @@ class Watch:
         width = len(self._spans)
         before = self._board_of(state) if state["fits"] else None
         if fits:
-            after = Board.of(fits, width)
+            after = Board.of(fits)
             state["sums"] = laid_out(state["sums"], before, after, width, restart)
         else:
             state["sums"] = no_sums()
@@ -266,7 +266,7 @@ class Watch:
     def _board_of(self, state: State) -> Board:
         fits = state["fits"]
         if self._board is None or self._board[0] is not fits:
-            self._board = (fits, Board.of(fits, len(self._spans)))
+            self._board = (fits, Board.of(fits))
         return self._board[1]
 
     def _sums_of(self, state: State) -> Sums:
@@ -296,7 +296,7 @@ class Watch:
             sources += here
         self._sums = None  # should this fail half-way, the state's lists are what counts
         widths = np.diff(board.starts)
-        strengths = sums.add(
+        strengths, together = sums.add(
             board,
             slot % self._calendar.slots,
             slot,
@@ -305,13 +305,15 @@ class Watch:
         )
         state["sums"] = sums.plain()
         self._sums = (state["sums"], sums)
-        return self._conclude(state, slot, board, sums, strengths)
+        return self._conclude(state, slot, strengths, together)
 
     def _conclude(
-        self, state: State, slot: int, board: Board, sums: Sums, strengths: Floats
+        self, state: State, slot: int, strengths: Floats, together: Floats
     ) -> list[Verdict]:
         """Begin, go on with, and end alarms."""
-        highest = np.maximum.reduceat(strengths.max(axis=1), board.starts[:-1]).tolist()
+        board = self._board_of(state)
+        single = np.maximum.reduceat(strengths.max(axis=1), board.starts[:-1])
+        highest = np.maximum(single, together.max(axis=1)).tolist()
         lowest = np.minimum.reduceat(strengths.min(axis=1), board.starts[:-1]).tolist()
         verdicts: list[Verdict] = []
         forgotten: list[str] = []
@@ -322,10 +324,8 @@ class Watch:
                     forgotten.append(key)
                 continue
             if learner["episode"] is None:
-                within = strengths[board.starts[i] : board.starts[i + 1]]
-                scalar, span = divmod(int(within.argmax()), len(self._spans))
-                since = sums.since_of(board.starts[i] + scalar, span, slot)
-                learner["episode"] = begun(slot, since, scalar, span)
+                rows = slice(board.starts[i], board.starts[i + 1])
+                learner["episode"] = self._begun(state, slot, rows, strengths[rows], together[i])
                 said: str | None = "begun"
             else:
                 said = step(learner["episode"], slot, self._calendar.slots, strength)
@@ -338,6 +338,18 @@ class Watch:
                 learner["episode"] = None
         self._forget(state, forgotten)
         return verdicts
+
+    def _begun(
+        self, state: State, slot: int, rows: slice, strengths: Floats, together: Floats
+    ) -> Episode:
+        """Return an alarm that begins, by the sum or the length that is strongest."""
+        if together.max() > strengths.max():
+            span = int(together.argmax())
+            scalar = int(strengths[:, span].argmax())
+        else:
+            scalar, span = divmod(int(strengths.argmax()), len(self._spans))
+        since = self._sums_of(state).since_of(rows.start + scalar, span, slot)
+        return begun(slot, since, scalar, span)
 
     def _forget(self, state: State, keys: Sequence[str]) -> None:
         """Have streams learn what is usual from the beginning."""

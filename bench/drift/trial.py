@@ -1,0 +1,149 @@
+"""What is measured: false alarms of null replays, and delays after changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import exp, inf, lgamma, log
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bench.drift.changes import Scenario
+from bench.drift.conformal import delay_days
+from bench.drift.days import Day, World
+from bench.drift.rivals import Tuned, delay_of, rivals, tuned
+from bench.drift.watching import INPUTS, OUTCOMES, RUN_LENGTH_DAYS, first_after, first_false
+
+REFERENCE = 28
+NULL_DAYS = 45
+BEFORE = 3
+AFTER = 20
+
+
+class Nulls(NamedTuple):
+    """What null replays of a stream have shown.
+
+    Attributes
+    ----------
+    alarms
+        Replays with a false alarm in :data:`NULL_DAYS`.
+    days
+        Event time watched until the first alarm or the end.
+    """
+
+    replays: int
+    alarms: int
+    days: float
+    streams: dict[str, int]
+
+
+def expected() -> float:
+    """Return the share of null replays with an alarm, of an exponential with the promised mean."""
+    return 1.0 - exp(-NULL_DAYS / RUN_LENGTH_DAYS)
+
+
+def interval(alarms: int, replays: int) -> tuple[float, float]:
+    """Return the exact binomial interval (Clopper and Pearson, 95 %), by bisection."""
+    lower = 0.0 if alarms == 0 else _solve(lambda p: 1.0 - _below(alarms - 1, replays, p), 0.025)
+    upper = 1.0 if alarms == replays else 1.0 - _solve(
+        lambda p: _below(alarms, replays, 1.0 - p), 0.025
+    )  # fmt: skip
+    return lower, upper
+
+
+def _below(most: int, n: int, p: float) -> float:
+    """Return the chance of at most so many of n."""
+    if p in (0.0, 1.0):
+        return 1.0 if p == 0.0 or most >= n else 0.0
+    terms = (
+        lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1) + k * log(p) + (n - k) * log(1 - p)
+        for k in range(most + 1)
+    )
+    return sum(map(exp, terms))
+
+
+def _solve(rising: Any, target: float) -> float:
+    low, high = 0.0, 1.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if rising(middle) < target else (low, middle)
+    return low
+
+
+def nulls(replays: Sequence[tuple[World, Sequence[Day]]]) -> Nulls:
+    """Watch null replays, each until its first alarm."""
+    alarms, days = 0, 0.0
+    streams: dict[str, int] = {}
+    for world, each in replays:
+        alarm = first_false(world, each, REFERENCE)
+        if alarm is None:
+            days += NULL_DAYS
+        else:
+            alarms += 1
+            days += alarm.at - REFERENCE
+            name = f"{alarm.stream.name} ({alarm.stream.segment})"
+            streams[name] = streams.get(name, 0) + 1
+    return Nulls(len(replays), alarms, days, streams)
+
+
+def tuned_rivals(world: World, sorts: Sequence[str], replays: int) -> list[Tuned]:
+    """Tune River's detectors on null replays, to the half of the promise that is theirs."""
+    shuffled = [
+        world.shuffled(np.random.default_rng(10_000 + seed), REFERENCE + NULL_DAYS)
+        for seed in range(replays)
+    ]
+    share = 1.0 - exp(-0.5 * NULL_DAYS / RUN_LENGTH_DAYS)
+    return [
+        tuned(rival, world, shuffled, REFERENCE, share) for rival in rivals() if rival.sort in sorts
+    ]
+
+
+class Delays(NamedTuple):
+    """Median delays after one change, in days; infinity: most replays had no alarm.
+
+    Attributes
+    ----------
+    dated
+        Median error of the watch's estimate of the change.
+    conformal
+        Of the conformal detector, where it was tried.
+    """
+
+    world: str
+    scenario: str
+    sort: str
+    watch: float
+    dated: float
+    conformal: float | None
+    rivals: dict[str, float]
+
+
+def delays(world: World, scenario: Scenario, tunes: Sequence[Tuned], replays: int) -> Delays:
+    """Try one change several times."""
+    at = REFERENCE + BEFORE
+    kinds = INPUTS if scenario.sort == "distribution" else OUTCOMES
+    wanted = [t for t in tunes if (t.rival.sort == "distribution") == (kinds == INPUTS)]
+    ours: list[tuple[float, float]] = []
+    conformal: list[float] = []
+    theirs: dict[str, list[float]] = {_name(tune): [] for tune in wanted}
+    for seed in range(replays):
+        rng = np.random.default_rng(seed)
+        days = world.shuffled(rng, at + AFTER)
+        days[at:] = [scenario.days_of(day, since, rng) for since, day in enumerate(days[at:])]
+        ours.append(first_after(world, days, REFERENCE, at, kinds))
+        if kinds == INPUTS:
+            conformal.append(delay_days(world, days, REFERENCE, at, RUN_LENGTH_DAYS))
+        for tune in wanted:
+            theirs[_name(tune)].append(delay_of(tune, world, days, REFERENCE, at))
+    return Delays(
+        world.name, scenario.name, scenario.sort,
+        median(delay for delay, _ in ours),
+        median(abs(off) if off < inf else inf for _, off in ours),
+        median(conformal) if conformal else None,
+        {name: median(each) for name, each in theirs.items()},
+    )  # fmt: skip
+
+
+def _name(tune: Tuned) -> str:
+    return f"{tune.rival.name}{' (hourly means)' if tune.rival.hourly else ''}"
