@@ -37,7 +37,9 @@ _NAMES = {
 _BASELINES_SHOWN = 2
 _SPARKS = 7
 _SURE = 96
-"""From so many columns on there is room to say how sure a metric is."""
+"""From so many columns on there is room to say how sure a metric is, with fewer bars."""
+
+_SPARKS_SURE = 20
 _STATES = {"running": "green", "stopping": "dim"}
 
 
@@ -190,6 +192,7 @@ def _metrics(frame: Frame, room: Room, *, sure: bool) -> RenderableType:
     table.add_column(frame.window, justify="right", no_wrap=True)
     if sure:
         table.add_column("95 %", no_wrap=True, style="dim")
+    sparks = min(room.sparks, _SPARKS_SURE) if sure else room.sparks
     table.add_column("run", justify="right", no_wrap=True)
     table.add_column("last windows", no_wrap=True, style="blue")
     for name in names:
@@ -200,7 +203,7 @@ def _metrics(frame: Frame, room: Room, *, sure: bool) -> RenderableType:
             Text.assemble((number_text(metric.window), _style_of(metric))),
             *([_interval(metric)] if sure else []),
             number_text(metric.whole),
-            sparkline(metric.history[-room.sparks :]) or "–",
+            sparkline(metric.history[-sparks:]) or "–",
             *(number_text(metric.baselines[name]) for name in names),
         )
     return table

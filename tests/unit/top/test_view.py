@@ -124,8 +124,9 @@ def test_a_picture_is_kept_as_svg(tmp_path: Path) -> None:
 def test_how_sure_a_metric_is_stands_where_there_is_room() -> None:
     metrics = [
         replace(FRAME.metrics[2], detail={"tp": 3.0, "low": 0.7912, "high": 0.8265}),
-        FRAME.metrics[0],
+        replace(FRAME.metrics[0], name="calibration_error", history=[0.1] * 40),
     ]
-    frame = replace(FRAME, metrics=metrics)
+    frame = replace(FRAME, metrics=metrics, dead_letters={})
     assert "0.791–0.827" in text(frame, 96)
+    assert "…" not in text(frame, 96)
     assert "0.791" not in text(frame, 80)
