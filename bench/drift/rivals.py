@@ -16,6 +16,12 @@ from bench.drift.days import HOURS, Column, Day, World
 
 EDDM_LEVELS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05)
 CHANCES = tuple(10.0**-power for power in (2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 300))
+FEW_CHANCES = (1e-4, 1e-8, 1e-12, 1e-20, 1e-64)
+"""KSWIN takes 0.1 ms for a value: fewer rungs."""
+
+KSWIN_WARM_DAYS = 7
+"""Its window is 100 hours: more of the reference would be forgotten."""
+
 HEIGHTS = tuple(5.0 * 1.5**rung for rung in range(22))
 
 
@@ -39,6 +45,11 @@ class Rival(NamedTuple):
     make: Callable[[float, float], Any]
 
 
+def name_of(rival: Rival) -> str:
+    """Return what a detector is called in tables."""
+    return f"{rival.name}{' (hourly means)' if rival.hourly else ''}"
+
+
 def rivals() -> list[Rival]:
     """Return all that are tried."""
     found: list[Rival] = []
@@ -49,7 +60,7 @@ def rivals() -> list[Rival]:
                 Rival("ADWIN", sort, hourly, CHANCES, lambda delta, _: drift.ADWIN(delta)),
                 Rival("PageHinkley", sort, hourly, HEIGHTS, _page_hinkley(both)),
             ]
-        found.append(Rival("KSWIN", sort, True, CHANCES, lambda a, _: drift.KSWIN(a, seed=1)))
+        found.append(Rival("KSWIN", sort, True, FEW_CHANCES, lambda a, _: drift.KSWIN(a, seed=1)))
     binary = drift.binary
     found += [
         Rival("DDM", "error", False, HEIGHTS, lambda height, _: binary.DDM(30, 2.0, height / 2)),
@@ -113,7 +124,10 @@ def _means(hour: Any, values: Column) -> Column:
 def first_alarm(detector: Any, days: Sequence[Column], start: int) -> float | None:
     """Return when the first alarm from a day on comes, in days after its beginning."""
     update = detector.update
+    first = max(0, start - KSWIN_WARM_DAYS) if isinstance(detector, drift.KSWIN) else 0
     for day, values in enumerate(days):
+        if day < first:
+            continue
         for place, value in enumerate(values.tolist()):
             update(value)
             if detector.drift_detected and day >= start:
@@ -139,6 +153,7 @@ class Tuned(NamedTuple):
         The share of null replays with an alarm.
     """
 
+    world: str
     rival: Rival
     settings: Mapping[str, float | None]
     reached: float
@@ -169,7 +184,7 @@ def tuned(
         name: rival.ladder[rung] if rung < len(rival.ladder) else None
         for name, rung in rungs.items()
     }
-    return Tuned(rival, settings, reached)
+    return Tuned(world.name, rival, settings, reached)
 
 
 def _rungs(rival: Rival, parts: Sequence[Column], reference: int, spread: float) -> list[bool]:

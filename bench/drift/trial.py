@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from math import exp, inf, lgamma, log
 from statistics import median
@@ -12,7 +13,7 @@ import numpy as np
 from bench.drift.changes import Scenario
 from bench.drift.conformal import delay_days
 from bench.drift.days import Day, World
-from bench.drift.rivals import Tuned, delay_of, rivals, tuned
+from bench.drift.rivals import Tuned, delay_of, name_of
 from bench.drift.watching import INPUTS, OUTCOMES, RUN_LENGTH_DAYS, first_after, first_false
 
 REFERENCE = 28
@@ -87,16 +88,31 @@ def nulls(replays: Sequence[tuple[World, Sequence[Day]]]) -> Nulls:
     return Nulls(len(replays), alarms, days, streams)
 
 
-def tuned_rivals(world: World, sorts: Sequence[str], replays: int) -> list[Tuned]:
-    """Tune River's detectors on null replays, to the half of the promise that is theirs."""
-    shuffled = [
-        world.shuffled(np.random.default_rng(10_000 + seed), REFERENCE + NULL_DAYS)
-        for seed in range(replays)
-    ]
-    share = 1.0 - exp(-0.5 * NULL_DAYS / RUN_LENGTH_DAYS)
-    return [
-        tuned(rival, world, shuffled, REFERENCE, share) for rival in rivals() if rival.sort in sorts
-    ]
+def merged(parts: Sequence[Nulls]) -> Nulls:
+    """Return the sum of parts."""
+    streams: Counter[str] = Counter()
+    for part in parts:
+        streams.update(part.streams)
+    return Nulls(
+        sum(part.replays for part in parts),
+        sum(part.alarms for part in parts),
+        sum(part.days for part in parts),
+        dict(streams),
+    )
+
+
+def null_replays(world: World, seeds: Sequence[int]) -> list[list[Day]]:
+    """Return shuffled days, one replay for each seed."""
+    return [world.shuffled(np.random.default_rng(s), REFERENCE + NULL_DAYS) for s in seeds]
+
+
+def share_of_rivals() -> float:
+    """Return the share of null replays in which a half of the promise allows an alarm.
+
+    The watch's inputs and scores have one half of it, outcomes and labels the other: so have
+    River's detectors on features, and on losses.
+    """
+    return 1.0 - exp(-0.5 * NULL_DAYS / RUN_LENGTH_DAYS)
 
 
 class Delays(NamedTuple):
@@ -126,7 +142,7 @@ def delays(world: World, scenario: Scenario, tunes: Sequence[Tuned], replays: in
     wanted = [t for t in tunes if (t.rival.sort == "distribution") == (kinds == INPUTS)]
     ours: list[tuple[float, float]] = []
     conformal: list[float] = []
-    theirs: dict[str, list[float]] = {_name(tune): [] for tune in wanted}
+    theirs: dict[str, list[float]] = {name_of(tune.rival): [] for tune in wanted}
     for seed in range(replays):
         rng = np.random.default_rng(seed)
         days = world.shuffled(rng, at + AFTER)
@@ -135,7 +151,7 @@ def delays(world: World, scenario: Scenario, tunes: Sequence[Tuned], replays: in
         if kinds == INPUTS:
             conformal.append(delay_days(world, days, REFERENCE, at, RUN_LENGTH_DAYS))
         for tune in wanted:
-            theirs[_name(tune)].append(delay_of(tune, world, days, REFERENCE, at))
+            theirs[name_of(tune.rival)].append(delay_of(tune, world, days, REFERENCE, at))
     return Delays(
         world.name, scenario.name, scenario.sort,
         median(delay for delay, _ in ours),
@@ -143,7 +159,3 @@ def delays(world: World, scenario: Scenario, tunes: Sequence[Tuned], replays: in
         median(conformal) if conformal else None,
         {name: median(each) for name, each in theirs.items()},
     )  # fmt: skip
-
-
-def _name(tune: Tuned) -> str:
-    return f"{tune.rival.name}{' (hourly means)' if tune.rival.hourly else ''}"

@@ -1,0 +1,171 @@
+"""The drift bench: ``python -m bench.drift``, or ``make drift-bench``.
+
+False alarms of the watch on null replays against its promise, and how long it takes to see a
+change, beside River's detectors tuned to the same rate of false alarms on the same streams.
+docs/drift.md says how to read it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.drift.changes import Scenario, scenarios
+from bench.drift.days import Day, World
+from bench.drift.real import elec2, flights
+from bench.drift.report import print_report
+from bench.drift.rivals import Tuned, rivals, tuned
+from bench.drift.synthetic import concept_world, concepts, null_world
+from bench.drift.trial import (
+    NULL_DAYS,
+    REFERENCE,
+    Delays,
+    Nulls,
+    delays,
+    merged,
+    null_replays,
+    nulls,
+    share_of_rivals,
+)
+
+SYNTHETIC = ("iid", "autocorrelated", "seasonal", "heavy")
+CHUNK = 5
+ELEC2 = "HEADRACE_ELEC2"
+
+# What worker processes work on: forked, so that nothing of it is sent.
+WORLDS: dict[str, World] = {}
+CHANGES: dict[str, list[Scenario]] = {}
+TUNED: dict[str, list[Tuned]] = {}
+
+
+def main() -> None:
+    given = arguments()
+    began = time.monotonic()
+    load(given)
+    false_alarms = count_false_alarms(given)
+    print(f"null replays done after {time.monotonic() - began:.0f} s", flush=True)
+    tune_all(given)
+    print(f"rivals tuned after {time.monotonic() - began:.0f} s", flush=True)
+    found = measure_delays(given)
+    print_report(false_alarms, [t for each in TUNED.values() for t in each], found)
+    print(
+        f"\n{time.monotonic() - began:.0f} s on {os.cpu_count()} cores, load {os.getloadavg()[0]}"
+    )
+    if given.json:
+        each = {"nulls": {k: v._asdict() for k, v in false_alarms.items()}}
+        given.json.write_text(json.dumps({**each, "delays": [d._asdict() for d in found]}))
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.drift", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a smoke test")
+    parser.add_argument("--replays", type=int, default=60, help="null replays of each stream")
+    parser.add_argument("--tuning", type=int, default=16, help="null replays River is tuned on")
+    parser.add_argument("--trials", type=int, default=9, help="of each change")
+    parser.add_argument("--thin", type=int, default=4, help="take every so many-th flight")
+    parser.add_argument("--flights", type=Path, help="flights_nyc13.csv.gz; else made afresh")
+    parser.add_argument(
+        "--elec2", type=Path, default=os.environ.get(ELEC2), help=f"elec2.csv.gz; or ${ELEC2}"
+    )
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    given = parser.parse_args()
+    if given.quick:
+        given.replays, given.tuning, given.trials, given.thin = 2, 2, 1, 40
+    return given
+
+
+def load(given: argparse.Namespace) -> None:
+    """Make all streams, and say which are left out."""
+    WORLDS["flights"] = flights(given.flights, given.thin)
+    if given.elec2 is None:
+        print(f"Elec2 is left out: say where elec2.csv.gz is by --elec2 or ${ELEC2}.")
+    else:
+        WORLDS["elec2"] = elec2(Path(given.elec2))
+    for name, world in WORLDS.items():
+        CHANGES[name] = scenarios(world, given.quick)
+    for name in ["SEA"] if given.quick else concepts():
+        WORLDS[name], later = concept_world(name, 1)
+        CHANGES[name] = [_of_concept(sort, later) for sort in _sorts(name)]
+
+
+def _sorts(name: str) -> tuple[str, ...]:
+    """Return what a change of concept shows in: LEDs that change places, in their inputs too."""
+    if name in ("flights", "elec2", "LED"):
+        return ("distribution", "loss")
+    return ("loss",)
+
+
+def _of_concept(sort: str, later: Sequence[Day]) -> Scenario:
+    return Scenario(f"another concept ({sort})", sort, lambda _, since, __: later[since])
+
+
+def in_processes(work: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """Do tasks on all cores; results come in the tasks' order."""
+    with multiprocessing.get_context("fork").Pool(os.cpu_count()) as pool:
+        return pool.starmap(work, tasks, chunksize=1)
+
+
+def count_false_alarms(given: argparse.Namespace) -> dict[str, Nulls]:
+    names = [*WORLDS, *(SYNTHETIC[:1] if given.quick else SYNTHETIC)]
+    tasks = [
+        (name, range(first, min(first + CHUNK, given.replays)))
+        for first in range(0, given.replays, CHUNK)
+        for name in names
+    ]
+    parts: dict[str, list[Nulls]] = {}
+    for (name, _), part in zip(tasks, in_processes(_nulls, tasks), strict=True):
+        parts.setdefault(name, []).append(part)
+    return {name: merged(parts[name]) for name in names}
+
+
+def _nulls(name: str, seeds: range) -> Nulls:
+    if name not in SYNTHETIC:
+        return nulls([(WORLDS[name], days) for days in null_replays(WORLDS[name], seeds)])
+    worlds = [null_world(name, seed) for seed in seeds]
+    days = REFERENCE + NULL_DAYS
+    return nulls([(world, world.days[:days]) for world in worlds])
+
+
+def tune_all(given: argparse.Namespace) -> None:
+    tasks = [
+        (name, place, given.tuning)
+        for place, rival in enumerate(rivals())
+        for name in WORLDS
+        if ("distribution" if rival.sort == "distribution" else "loss") in _sorts(name)
+    ]
+    for (name, place, _), (settings, reached) in zip(
+        tasks, in_processes(_tune, tasks), strict=True
+    ):
+        TUNED.setdefault(name, []).append(Tuned(name, rivals()[place], settings, reached))
+
+
+def _tune(name: str, place: int, replays: int) -> tuple[Any, float]:
+    shuffled = null_replays(WORLDS[name], range(10_000, 10_000 + replays))
+    found = tuned(rivals()[place], WORLDS[name], shuffled, REFERENCE, share_of_rivals())
+    return found.settings, found.reached
+
+
+def measure_delays(given: argparse.Namespace) -> list[Delays]:
+    tasks = [
+        (name, place, given.trials)
+        for name, changes in CHANGES.items()
+        for place in range(len(changes))
+    ]
+    return in_processes(_delays, tasks)
+
+
+def _delays(name: str, place: int, trials: int) -> Delays:
+    return delays(WORLDS[name], CHANGES[name][place], TUNED[name], trials)
+
+
+if __name__ == "__main__":
+    np.seterr(all="raise", under="ignore")
+    main()

@@ -1,0 +1,71 @@
+"""What the drift bench prints: tables as docs/drift.md has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import isinf
+
+from bench.drift.rivals import Tuned, name_of
+from bench.drift.trial import AFTER, NULL_DAYS, Delays, Nulls, expected, interval
+
+
+def print_report(
+    false_alarms: Mapping[str, Nulls], tunes: Sequence[Tuned], found: Sequence[Delays]
+) -> None:
+    """Print false alarms, what River's detectors were tuned to, and delays."""
+    print(f"\nFalse alarms: promised at most {expected():.1%} of replays of {NULL_DAYS} days.\n")
+    print("| null stream | replays | with an alarm | 95 % interval | mean days to one | kept |")
+    print("|---|---|---|---|---|---|")
+    for name, each in false_alarms.items():
+        low, high = interval(each.alarms, each.replays)
+        run = f"{each.days / each.alarms:.0f}" if each.alarms else f"> {each.days:.0f}"
+        kept = "yes" if low <= expected() else "NO"
+        print(f"| {name} | {each.replays} | {each.alarms / each.replays:.1%} "
+              f"| {low:.1%} to {high:.1%} | {run} | {kept} |")  # fmt: skip
+    _print_settings(tunes)
+    _print_delays(found)
+    _print_sums(found)
+
+
+def _print_settings(tunes: Sequence[Tuned]) -> None:
+    print("\nRiver's detectors, tuned stream by stream; what could not reach the rate:\n")
+    for tune in tunes:
+        deaf = [name for name, setting in tune.settings.items() if setting is None]
+        if deaf:
+            print(f"- {tune.world}: {name_of(tune.rival)} not on {', '.join(sorted(deaf))}")
+
+
+def _print_delays(found: Sequence[Delays]) -> None:
+    print("\nMedian days from the change to the first alarm (never: not in "
+          f"{AFTER} days in most trials)\n")  # fmt: skip
+    print("| stream | change | watch | dated within | River's best | which | conformal |")
+    print("|---|---|---|---|---|---|---|")
+    for each in found:
+        best = min(each.rivals, key=lambda name: each.rivals[name])
+        conformal = "" if each.conformal is None else _days(each.conformal)
+        which = "" if isinf(each.rivals[best]) else best
+        print(f"| {each.world} | {each.scenario} | {_days(each.watch)} | {_days(each.dated)} "
+              f"| {_days(each.rivals[best])} | {which} | {conformal} |")  # fmt: skip
+
+
+def _days(value: float) -> str:
+    return "never" if isinf(value) else f"{value:.2f}"
+
+
+def _print_sums(found: Sequence[Delays]) -> None:
+    """Print how often the watch is sooner than the best of all of River's, change by change."""
+    print()
+    for sort, share, target in (
+        ("distribution", 0.7, "at least 30 % shorter"),
+        ("loss", 1.0, "not longer"),
+    ):
+        here = [each for each in found if each.sort == sort]
+        met = sum(each.watch <= share * min(each.rivals.values()) for each in here)
+        sooner = sum(each.watch <= min(each.rivals.values()) for each in here)
+        print(f"{sort}: {target} than River's best of each change in {met} of {len(here)}; "
+              f"not longer in {sooner}.")  # fmt: skip
+        names = sorted({name for each in here for name in each.rivals})
+        for name in names:
+            pairs = [(each.watch, each.rivals[name]) for each in here if name in each.rivals]
+            won = sum(ours <= share * theirs for ours, theirs in pairs)
+            print(f"  than {name} alone: {won} of {len(pairs)}")
