@@ -6,8 +6,7 @@ it is dated to and the time at which it was noticed: verdicts whose such times o
 so, are *members* of one alert.
 
 An alert is said when it begins; again once a day while it goes on, and sooner, though at most once
-a day, if it has gained members since; and when all of its members are over. A member that begins
-again meanwhile is the same member.
+a day, if it has gained members since; and when all of its members are over.
 
 Everything here is a function of the verdicts and of event time. Times are in milliseconds.
 """
@@ -112,7 +111,7 @@ def strongest(alert: Alert) -> list[dict[str, Any]]:
 
 def _take(alerts: list[Alert], verdict: Verdict, end_ms: int, near_ms: int, name: str) -> None:
     key = ":".join(verdict.stream)
-    holder = next((alert for alert in alerts if key in alert["members"]), None)
+    holder = next((alert for alert in alerts if _is_changed(alert, key)), None)
     if verdict.state == "over":
         if holder is not None:
             holder["members"][key].update(state="over", until=verdict.until_ms)
@@ -123,9 +122,11 @@ def _take(alerts: list[Alert], verdict: Verdict, end_ms: int, near_ms: int, name
             holder = _new(f"{name}-{end_ms}", end_ms)
             alerts.append(holder)
         holder["grown"] = True
-    elif holder["members"][key]["state"] == "over":
-        holder["grown"] = True
     holder["members"][key] = _member(verdict)
+
+
+def _is_changed(alert: Alert, key: str) -> bool:
+    return key in alert["members"] and alert["members"][key]["state"] != "over"
 
 
 def _near(alerts: Sequence[Alert], verdict: Verdict, near_ms: int) -> Alert | None:
