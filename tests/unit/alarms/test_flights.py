@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-
 from headrace.app.alerting.message import message_of
 from headrace.streams.load import load_pipeline
 from headrace.streams.replay import replay
