@@ -15,10 +15,14 @@ from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
 
+from headrace.app.alerting.channels import Channel
+from headrace.app.alerting.sender import DeliveryCollector, Sender
 from headrace.app.prometheus import SupervisorCollector, WorkerCollector
 from headrace.app.supervisor import Supervisor, WorkerCommand, slots_of
 from headrace.streams.alarms import active
+from headrace.streams.engine.connection import Connection
 from headrace.streams.engine.holding import Holding
 from headrace.streams.engine.report import Tallies, report_of
 from headrace.streams.load import load_pipeline
@@ -35,6 +39,8 @@ PIPELINE = ROOT / "examples" / "flights" / "pipeline.py"
 WEEK = ROOT / "data" / "flights_nyc13_week.csv.gz"
 EVENTS = 2_000
 """More than two days: the first one is the reference of drift."""
+
+HOOK = "json://127.0.0.1:1/"
 
 _TURNS = count(1)
 
@@ -102,10 +108,22 @@ def snapshot() -> dict[str, Any]:
     return {**report, "figures": monitor.latest(), "alerts": {**active([]), "input": 1}}
 
 
-def collectors() -> tuple[WorkerCollector, SupervisorCollector]:
+@cache
+def sender() -> Sender:
+    """Return what sends alerts; it is not started."""
+    found = Sender(Connection("127.0.0.1:1"), "flights.alerts", "flights", Channel(HOOK))
+    found.courier.delivered, found.courier.failed = 3, 1
+    return found
+
+
+def collectors() -> list[Collector]:
     """Return what a worker and a supervisor export."""
     supervisor = Supervisor(slots_of(1, 1), WorkerCommand(PIPELINE, 0))
-    return WorkerCollector("flights", snapshot), SupervisorCollector("flights", supervisor.snapshot)
+    return [
+        WorkerCollector("flights", snapshot),
+        SupervisorCollector("flights", supervisor.snapshot),
+        DeliveryCollector("flights", [sender()]),
+    ]
 
 
 def exported() -> dict[str, set[tuple[tuple[str, str], ...]]]:

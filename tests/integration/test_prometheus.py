@@ -111,7 +111,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
 
 
 def test_it_has_the_values_that_the_worker_has(prometheus: Prometheus) -> None:
-    prometheus.wait_for('count(up{job="headrace"} == 1) == 2')
+    prometheus.wait_for('count(up{job="headrace"} == 1) == 3')
     wanted = {(m, s, w): v for m, s, w, v in snapshot()["figures"] if v is not None}
     found = {
         (labels["metric"], labels["segment"], labels["window"]): value

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from headrace.app.cli.main import application
 from headrace.app.prometheus import FIGURES_MAX
 from headrace.streams.stages.turn import SEGMENTS_MAX
 from tests.exported import ROOT, debian, exported
@@ -138,10 +139,14 @@ def test_legends_and_sentences_name_labels_that_are_there() -> None:
 def test_alerts_say_how_bad_it_is_and_what_to_do() -> None:
     alerts = [rule for rule in rules() if "alert" in rule]
     assert len({rule["alert"] for rule in alerts}) == len(alerts) > 8
+    app = application()
+    commands = {each.name for each in (*app.registered_commands, *app.registered_groups)}
     for rule in alerts:
         assert rule["labels"]["severity"] in {"critical", "warning", "info"}
         assert set(rule["annotations"]) == {"summary", "description"}
-        assert all(each.rstrip().endswith((".", "?")) for each in rule["annotations"].values())
+        sentences = rule["annotations"].values()
+        assert all(each.rstrip().endswith((".", "?")) for each in sentences)
+        assert set(re.findall(r"`headrace ([a-z-]+)", " ".join(sentences))) <= commands
 
 
 def test_the_dashboard_is_one_that_grafana_provisions() -> None:
@@ -183,7 +188,7 @@ def test_the_pages_name_each_alert_and_each_exported_metric() -> None:
     page = (ROOT / "docs" / "monitoring.md").read_text()
     assert set(re.findall(r"^\| `(Headrace\w+)` \|", page, re.MULTILINE)) == alerts
     page = (ROOT / "docs" / "metrics.md").read_text().partition("## Prometheus")[2]
-    assert set(exported()) <= set(re.findall(r"`(headrace_\w+)`", page))
+    assert set(re.findall(r"`(headrace_\w+)`", page)) == set(exported())
 
 
 @pytest.mark.parametrize(
@@ -232,7 +237,16 @@ def test_however_many_segments_there_are_the_series_are_bounded() -> None:
 
 
 def test_no_label_of_an_exported_series_grows_with_the_events() -> None:
-    few = {"pipeline": 1, "role": 3, "slot": 1, "task": 8, "kind": 4, "version": 1, "window": 3}
+    few = {
+        "pipeline": 1,
+        "role": 3,
+        "slot": 1,
+        "task": 8,
+        "kind": 4,
+        "channel": 1,
+        "version": 1,
+        "window": 3,
+    }
     for name, series in exported().items():
         for label in {label for each in series for label, _ in each} - {"metric", "segment"}:
             assert len({dict(each)[label] for each in series}) <= few[label], (name, label)
