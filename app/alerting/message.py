@@ -43,7 +43,7 @@ def message_of(pipeline: str, alert: Alert) -> Message:
     title = f"{pipeline}: {summary(alert)}"
     said = [*_facts(alert), *_shares(alert), *_members(alert), "", alert["advice"], ""]
     promise = duration_text(alert["run_length"])
-    said.append(f"Of all alarms one in {promise} is false, on average, in event time.")
+    said.append(f"Promised: one false alarm in {promise} of event time, on average.")
     said.append(f"Alert {alert['id']}; `headrace tail {pipeline} alerts` shows all of it.")
     return Message(title, "\n".join(said), _URGENCY.get(alert["state"], "info"))
 

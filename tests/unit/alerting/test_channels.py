@@ -73,7 +73,7 @@ def test_a_message_says_it_all_in_words() -> None:
         "high: 50.0% before, 0.0% now",
         "With it: score (origin=JFK) (over).",
         "Look at the sensor.",
-        "one in 90d is false",
+        "one false alarm in 90d of event time",
         "flights-inputs-1359633600000",
     ):
         assert said in message.body
