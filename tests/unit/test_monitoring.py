@@ -140,7 +140,8 @@ def test_alerts_say_how_bad_it_is_and_what_to_do() -> None:
     alerts = [rule for rule in rules() if "alert" in rule]
     assert len({rule["alert"] for rule in alerts}) == len(alerts) > 8
     app = application()
-    commands = {each.name for each in (*app.registered_commands, *app.registered_groups)}
+    commands = {each.name for each in app.registered_commands}
+    commands |= {each.name for each in app.registered_groups}
     for rule in alerts:
         assert rule["labels"]["severity"] in {"critical", "warning", "info"}
         assert set(rule["annotations"]) == {"summary", "description"}
