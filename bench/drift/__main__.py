@@ -21,7 +21,7 @@ import numpy as np
 from bench.drift.changes import Scenario, scenarios
 from bench.drift.days import Day, World
 from bench.drift.real import elec2, flights
-from bench.drift.report import print_report
+from bench.drift.report import print_false_alarms, print_report
 from bench.drift.rivals import Tuned, rivals, tuned
 from bench.drift.synthetic import concept_world, concepts, null_world
 from bench.drift.trial import (
@@ -51,11 +51,12 @@ def main() -> None:
     began = time.monotonic()
     load(given)
     false_alarms = count_false_alarms(given)
-    print(f"null replays done after {time.monotonic() - began:.0f} s", flush=True)
+    print_false_alarms(false_alarms)
+    print(f"\nnull replays done after {time.monotonic() - began:.0f} s", flush=True)
     tune_all(given)
     print(f"rivals tuned after {time.monotonic() - began:.0f} s", flush=True)
     found = measure_delays(given)
-    print_report(false_alarms, [t for each in TUNED.values() for t in each], found)
+    print_report([t for each in TUNED.values() for t in each], found)
     print(
         f"\n{time.monotonic() - began:.0f} s on {os.cpu_count()} cores, load {os.getloadavg()[0]}"
     )

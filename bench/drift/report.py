@@ -9,10 +9,8 @@ from bench.drift.rivals import Tuned, name_of
 from bench.drift.trial import AFTER, NULL_DAYS, Delays, Nulls, expected, interval
 
 
-def print_report(
-    false_alarms: Mapping[str, Nulls], tunes: Sequence[Tuned], found: Sequence[Delays]
-) -> None:
-    """Print false alarms, what River's detectors were tuned to, and delays."""
+def print_false_alarms(false_alarms: Mapping[str, Nulls]) -> None:
+    """Print how the promise was kept."""
     print(f"\nFalse alarms: promised at most {expected():.1%} of replays of {NULL_DAYS} days.\n")
     print("| null stream | replays | with an alarm | 95 % interval | mean days to one | kept |")
     print("|---|---|---|---|---|---|")
@@ -21,7 +19,11 @@ def print_report(
         run = f"{each.days / each.alarms:.0f}" if each.alarms else f"> {each.days:.0f}"
         kept = "yes" if low <= expected() else "NO"
         print(f"| {name} | {each.replays} | {each.alarms / each.replays:.1%} "
-              f"| {low:.1%} to {high:.1%} | {run} | {kept} |")  # fmt: skip
+              f"| {low:.1%} to {high:.1%} | {run} | {kept} |", flush=True)  # fmt: skip
+
+
+def print_report(tunes: Sequence[Tuned], found: Sequence[Delays]) -> None:
+    """Print what River's detectors were tuned to, and delays."""
     _print_settings(tunes)
     _print_delays(found)
     _print_sums(found)

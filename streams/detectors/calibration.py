@@ -19,7 +19,7 @@ spread by under the null. Then, of each stream:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log, log1p, sqrt
+from math import log, log1p
 from typing import NamedTuple
 
 import numpy as np
@@ -37,12 +37,23 @@ NEVER = 1e30
 """The threshold of what is not looked at."""
 
 FREEDOM_MAX = 300.0
+FREEDOM_OF_SHARES, FREEDOM_OF_MEANS = 4.0, 6.0
+"""Degrees of freedom however heavy the tails are: sums of shares are many, and one is always the
+heaviest."""
+
+POWER_OF_SHARES, POWER_OF_MEANS = 1.5, 2.0
+"""What power of a day's largest deviate is taken to have an exponential tail; the normal
+distribution's is 2."""
+
 HIGH = 0.95
 """The threshold is extrapolated from this quantile of the days' largest deviates."""
 
-CAUTION = 0.5
+CAUTION = 0.7
 """So much of the allowed rate is asked for: calibration itself errs, and errs to the wrong side
 when a history happens to be calm."""
+
+FEW_DAYS = 1.5
+"""Thresholds from few days are higher by this share of one over them: a quarter for a week."""
 
 RARE = 5
 """What happened less often than so many times a day had no chance to show how it varies."""
@@ -121,17 +132,21 @@ def _fit(ask: Ask, noise: Noise, purity: Floats, shown: Shown, spans: Sequence[i
     days, slots = ask.series.n.shape
     reach = np.maximum((2.0 * np.array(spans) - 1.0) / slots, 0.0) / days
     factor = np.where(reach * days > 1.0, (1.0 + reach) / np.maximum(1.0 - reach, 0.1), 1.0)
-    least = np.append(np.where(_is_rare(ask.series), 1.0, SPREAD_MIN), 0.1)[:, None]
+    # Chance among so many events is known: few days may have shown less of it than there is.
+    chance = np.maximum(np.sqrt(purity), SPREAD_MIN)
+    least = np.append(np.where(_is_rare(ask.series), 1.0, chance), 0.1)[:, None]
     spread = np.maximum(np.sqrt(shown.squares * factor), least)
     centers = shown.centers * np.sqrt(factor)
     day = list(spans).index(slots)
     pure = np.minimum(purity / np.maximum(shown.squares[:-1, day], 1e-9), 1.0)
     looked_at = np.append(ask.looked_at, ask.series.groups > 0)[:, None] & (reach < REACH_MAX)
-    peaks = shown.peaks.copy()
-    peaks[:, :, -1] = np.maximum(peaks[:, :, -1] - shown.centers, 0.0) * (np.sqrt(factor))
-    known = np.minimum((days - 1) / np.maximum(1.0 - np.append(pure, pure.mean()), 0.1) ** 2, 300.0)
+    peaks = shown.peaks * np.sqrt(factor)
+    peaks[:, :, -1] = np.maximum(peaks[:, :, -1] - centers, 0.0)
+    known = np.minimum(
+        (days - 1) / np.maximum(1.0 - np.append(pure, pure.mean()), 0.1) ** 2, FREEDOM_MAX
+    )
     limits = _limits(ask, peaks / spread, looked_at, known, shown.tails, day)
-    found = np.where(looked_at, spread * limits, NEVER)
+    found = np.where(looked_at, spread * limits * (1.0 + FEW_DAYS / days), NEVER)
     return Fit(noise, found[:-1], centers, found[-1])
 
 
@@ -141,10 +156,13 @@ def _limits(
     """Return thresholds in spreads: the highest that any of three models of the tail asks for."""
     rate = ask.rate * CAUTION
     plain = np.full(looked_at.shape, FREEDOM_MAX)
+    shares = ask.series.groups > 0
+    least = FREEDOM_OF_SHARES if shares else FREEDOM_OF_MEANS
     deviates = _as_normal(peaks, plain, looked_at, ask.side)
-    limits = np.full(looked_at.shape, _extrapolated(deviates, rate))
+    power = POWER_OF_SHARES if shares else POWER_OF_MEANS
+    limits = np.full(looked_at.shape, _extrapolated(deviates, rate, power))
     for heavy in (tails, tails[:, day].mean()):
-        freedom = np.minimum(known[:, None], 4.0 + 6.0 / np.maximum(heavy - 3.0, 0.02))
+        freedom = np.minimum(known[:, None], least + 1.5 * least / np.maximum(heavy - 3.0, 0.02))
         freedom = np.broadcast_to(freedom, looked_at.shape)
         looks = _looks(_as_normal(peaks, freedom, looked_at, ask.side))
         height = deviate_of(rate / looks)
@@ -183,8 +201,9 @@ def _looks(deviates: list[float]) -> float:
     return max(found)
 
 
-def _extrapolated(deviates: list[float], rate: float) -> float:
-    """Return the threshold, if the square of a day's largest deviate has an exponential tail."""
-    middle, high = deviates[len(deviates) // 2], deviates[int(len(deviates) * HIGH)]
+def _extrapolated(deviates: list[float], rate: float, power: float) -> float:
+    """Return the threshold, if a power of a day's largest deviate has an exponential tail."""
+    middle = deviates[len(deviates) // 2] ** power
+    high = deviates[int(len(deviates) * HIGH)] ** power
     reach = log(0.5 / rate) / log(0.5 / (1.0 - HIGH))
-    return sqrt(middle**2 + (high**2 - middle**2) * reach)
+    return float((middle + (high - middle) * reach) ** (1.0 / power))

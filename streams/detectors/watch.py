@@ -370,13 +370,13 @@ class Watch:
         grouping = self._grouping(key, learner)
         size = 1 if grouping is None else grouping.size
         seen = sums.seen[start : start + size, span].tolist()
-        usual = sums.usual[start : start + size, span].tolist()
+        usual = np.maximum(sums.usual[start : start + size, span], 0.0).tolist()
         n = max(float(sums.events[start, span]), 1e-9)
         if grouping is None:
-            names, effect = ["mean"], (seen[0] - usual[0]) / n
+            names, effect, m = ["mean"], (seen[0] - usual[0]) / n, n
         else:
             names = grouping.labels(probabilities=channel.probabilities)
-            effect = psi(seen, [max(each, 0.0) for each in usual])
+            effect, m = psi(seen, usual), max(sum(usual), 1e-9)
         return Verdict(
             Stream(channel.kind, channel.name, segment),
             "over" if said == "normal" else said,
@@ -384,7 +384,7 @@ class Watch:
             (slot + 1) * slot_ms,
             strength,
             effect,
-            tuple((name, max(each, 0.0) / n) for name, each in zip(names, usual, strict=True)),
+            tuple((name, each / m) for name, each in zip(names, usual, strict=True)),
             tuple((name, each / n) for name, each in zip(names, seen, strict=True)),
         )
 

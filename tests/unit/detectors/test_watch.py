@@ -1,0 +1,215 @@
+"""The watch: what it says of streams that change, and of those that do not."""
+
+import msgpack
+import numpy as np
+import pytest
+
+from headrace.streams.detectors.watch import SEGMENTS_MAX, Stream, Verdict, Watch
+from tests.unit.detectors.streams_made import (
+    DAY_MS,
+    HOUR_MS,
+    INPUTS,
+    OUTCOMES,
+    REFERENCE_DAYS,
+    Counts,
+    inputs,
+    outcomes,
+    said,
+    terms,
+    watched,
+)
+
+AT = (REFERENCE_DAYS + 2) * 24
+"""The hour at which something changes."""
+
+
+def begun(verdicts: list[Verdict]) -> list[Verdict]:
+    return [each for each in verdicts if each.state == "begun"]
+
+
+def test_says_nothing_where_nothing_changes() -> None:
+    assert said(Watch(terms(), INPUTS), 20 * 24, lambda _, rng: inputs(rng)) == []
+
+
+def test_a_shift_is_said_once_with_what_it_is() -> None:
+    found = said(
+        Watch(terms(), INPUTS), AT + 48, lambda hour, rng: inputs(rng, shift=2.0 * (hour >= AT))
+    )
+    (first,) = begun(found)
+    assert first.stream == Stream("input", "feature.x", "all")
+    assert AT * HOUR_MS < first.until_ms <= (AT + 6) * HOUR_MS
+    assert abs(first.since_ms - AT * HOUR_MS) <= 6 * HOUR_MS
+    assert first.strength >= 1.0
+    assert first.effect > 0.2
+    assert [name for name, _ in first.reference] == [name for name, _ in first.observed]
+    for shares in (first.reference, first.observed):
+        assert sum(share for _, share in shares) == pytest.approx(1.0)
+    lowest = first.reference[1][0]  # the first tenth
+    assert dict(first.observed)[lowest] < dict(first.reference)[lowest] / 2
+    assert [each.state for each in found[1:]] == ["ongoing"]  # once a day
+
+
+def test_names_change_too() -> None:
+    found = said(
+        Watch(terms(), INPUTS),
+        AT + 24,
+        lambda hour, rng: inputs(rng, odd=0.5 if hour >= AT else 0.1),
+    )
+    (first,) = begun(found)
+    assert first.stream.name == "feature.c"
+    assert dict(first.observed)["=b"] > 2 * dict(first.reference)["=b"]
+
+
+def test_a_rhythm_of_the_day_is_no_change() -> None:
+    def make(hour: int, rng: np.random.Generator) -> Counts:
+        wave = np.sin(2 * np.pi * hour / 24)
+        return inputs(rng, events=int(60 + 40 * wave), shift=4.0 * wave)
+
+    assert said(Watch(terms(), INPUTS), 20 * 24, make) == []
+
+
+def test_what_is_over_is_said_to_be() -> None:
+    def make(hour: int, rng: np.random.Generator) -> Counts:
+        return inputs(rng, shift=2.0 * (AT <= hour < AT + 12))
+
+    found = said(Watch(terms(), INPUTS), AT + 16 * 24, make)
+    assert [each.state for each in found if each.state != "ongoing"] == ["begun", "over"]
+
+
+def test_after_two_weeks_a_change_is_the_new_normal() -> None:
+    def make(hour: int, rng: np.random.Generator) -> Counts:
+        return inputs(rng, shift=2.0 * (hour >= AT) - 2.0 * (hour >= AT + 30 * 24))
+
+    found = [v for v in said(Watch(terms(), INPUTS), AT + 32 * 24, make) if v.state != "ongoing"]
+    assert [each.state for each in found] == ["begun", "over", "begun"]
+    assert found[2].until_ms > (AT + 30 * 24) * HOUR_MS  # against what is normal by now
+
+
+def test_a_loss_that_rises_is_said_and_one_that_falls_is_not() -> None:
+    def make(wrong: float) -> list[Verdict]:
+        return said(
+            Watch(terms(), OUTCOMES),
+            AT + 4 * 24,
+            lambda hour, rng: {"all": outcomes(rng, wrong=wrong if hour >= AT else 0.2)},
+        )
+
+    risen = {each.stream.name: each for each in begun(make(0.5))}
+    assert {"log_loss", "accuracy"} <= set(risen)
+    assert risen["log_loss"].effect > 0.2
+    assert risen["log_loss"].reference[0][0] == "mean"
+    assert risen["accuracy"].effect < -0.2
+    assert not {each.stream.name for each in begun(make(0.02))} & {"log_loss", "accuracy"}
+
+
+def test_one_segment_can_be_told_from_all() -> None:
+    def make(hour: int, rng: np.random.Generator) -> Counts:
+        bad = outcomes(rng, 30, wrong=0.8 if hour >= AT else 0.2)
+        return {"all": outcomes(rng, 600), "site=a": bad, "site=b": outcomes(rng, 570)}
+
+    found = begun(said(Watch(terms(), OUTCOMES), AT + 24, make))
+    assert {each.stream.segment for each in found} == {"site=a"}
+
+
+def test_labels_that_stop_are_said() -> None:
+    def make(hour: int, rng: np.random.Generator) -> Counts:
+        found = outcomes(rng)
+        return {"all": found | {"labelled": 40} if hour >= AT else found | {"labelled": 57}}
+
+    assert "coverage" in {
+        v.stream.name for v in begun(said(Watch(terms(), OUTCOMES), AT + 24, make))
+    }
+
+
+def test_empty_tiles_and_thin_streams_never_alarm() -> None:
+    def make(hour: int, rng: np.random.Generator) -> Counts:
+        if hour >= AT:
+            return {}
+        thin = outcomes(rng, 1, wrong=0.0) if hour % 12 == 0 else {}
+        return {**inputs(rng), "site=thin": thin}
+
+    assert said(Watch(terms(), (*INPUTS, *OUTCOMES)), AT + 10 * 24, make) == []
+
+
+def test_the_same_state_and_totals_give_the_same_answer_whoever_holds_them() -> None:
+    rng = np.random.default_rng(3)
+    one = Watch(terms(), INPUTS)
+    here, there = one.fresh(), one.fresh()
+    for hour in range(AT + 30):
+        counts = inputs(rng, shift=2.0 * (hour >= AT))
+        verdicts = one.observe(here, hour * HOUR_MS, counts)
+        there = msgpack.unpackb(msgpack.packb(there))
+        assert Watch(terms(), INPUTS).observe(there, hour * HOUR_MS, counts) == verdicts
+    assert msgpack.packb(here) == msgpack.packb(there)
+    assert len(msgpack.packb(here)) < 200_000
+
+
+def test_short_tiles_are_taken_together() -> None:
+    long, short = Watch(terms(), INPUTS), Watch(terms(tile_ms=HOUR_MS // 2), INPUTS)
+    whole, parts = long.fresh(), short.fresh()
+    rng = np.random.default_rng(4)
+    for hour in range(AT + 10):
+        shift = 2.0 * (hour >= AT)
+        first, second = inputs(rng, 30, shift), inputs(rng, 30, shift)
+        both = {
+            name: first["all"].get(name, 0) + second["all"].get(name, 0)
+            for name in first["all"] | second["all"]
+        }
+        verdicts = long.observe(whole, hour * HOUR_MS, {"all": both})
+        assert short.observe(parts, hour * HOUR_MS, first) == []
+        assert short.observe(parts, hour * HOUR_MS + HOUR_MS // 2, second) == verdicts
+
+
+def test_segments_are_bounded() -> None:
+    watch = Watch(terms(), OUTCOMES)
+    state = watch.fresh()
+    rng = np.random.default_rng(5)
+    counts = {f"site={n}": outcomes(rng, 3) for n in range(SEGMENTS_MAX + 5)}
+    watch.observe(state, 0, counts)
+    assert len(state["segments"]) == SEGMENTS_MAX
+    inputs_alone = Watch(terms(), INPUTS)
+    state = inputs_alone.fresh()
+    inputs_alone.observe(state, 0, counts)
+    assert state["segments"] == []
+
+
+@pytest.mark.parametrize(
+    ("task", "counts", "name"),
+    [
+        (
+            "multiclass",
+            {"outcome.actual:a": 60, "outcome.hit:a": 50, "outcome.said:a": 60},
+            "accuracy",
+        ),
+        ("regression", {"outcome.n": 60, "outcome.absolute": 60_000_000}, "mae"),
+        ("anomaly", {"outcome.tp": 5, "outcome.tn": 50, "outcome.fp": 5}, "accuracy"),
+    ],
+)
+def test_each_task_has_its_outcomes(task: str, counts: dict[str, int], name: str) -> None:
+    worse = {
+        "multiclass": {"outcome.hit:a": 20},
+        "regression": {"outcome.absolute": 600_000_000},
+        "anomaly": {"outcome.tn": 20, "outcome.fp": 35},
+    }[task]
+
+    def make(hour: int, rng: np.random.Generator) -> Counts:
+        found = dict(counts) | (worse if hour >= AT else {})
+        key = next(iter(worse))
+        return {"all": found | {key: found[key] + int(rng.integers(-3, 4))}}
+
+    found = begun(said(Watch(terms(task=task), OUTCOMES), AT + 24, make))
+    assert name in {each.stream.name for each in found}
+
+
+def test_a_long_silence_is_no_history() -> None:
+    watch = Watch(terms(), INPUTS)
+    state, rng = watch.fresh(), np.random.default_rng(6)
+    for hour in range(48):
+        watch.observe(state, hour * HOUR_MS, inputs(rng))
+    later = 100 * DAY_MS
+    for hour in range(24):
+        assert watch.observe(state, later + hour * HOUR_MS, inputs(rng, shift=4.0)) == []
+
+
+def test_a_watch_says_as_the_hours_go_by() -> None:
+    quiet = [hour for hour, v in watched(Watch(terms(), INPUTS), 24, lambda _, r: inputs(r)) if v]
+    assert quiet == []
