@@ -42,6 +42,7 @@ class Looking:
 
     def __init__(self, site: Site, length: str | None = None) -> None:
         self.trouble: dict[str, str] = {}
+        self._failure: Exception | None = None
         self._site = site
         self._length = length
         self._observed = Observed(site.target.topics, site.kafka.partition_counts())
@@ -76,6 +77,7 @@ class Looking:
         """
         until = time.monotonic() + _FIRST_S
         while not (self._observed.caught_up() and self._looks > 1):
+            self._raise_failure()
             if self.trouble:
                 raise ServiceError(next(iter(self.trouble.values())))
             if time.monotonic() > until:
@@ -87,6 +89,7 @@ class Looking:
 
     def frame(self) -> Frame:
         """Return what there is to show now."""
+        self._raise_failure()
         trouble = " ".join(self.trouble.values())
         if not self._standing:
             return Frame(self._site.name, self._site.version, trouble=trouble or "looking …")
@@ -108,6 +111,11 @@ class Looking:
 
     # -- the threads
 
+    def _raise_failure(self) -> None:
+        """Raise what ended a thread, if anything did: a view that stands still would lie."""
+        if self._failure is not None:
+            raise self._failure
+
     def _guarded(self, work: Callable[[], None]) -> None:
         """Go on with a thread's work until all ends, whatever does not answer meanwhile."""
         while not self._ended.is_set():
@@ -116,6 +124,9 @@ class Looking:
             except HeadraceError as error:
                 self.trouble[work.__name__] = str(error)
                 self._ended.wait(_AGAIN_S)
+            except Exception as error:  # noqa: BLE001 - the main thread raises it
+                self._failure = error
+                return
 
     def _read(self) -> None:
         def go_on() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,6 +63,8 @@ def show_once(
 
 @contextmanager
 def _looking(text: str, settings: Settings, length: str | None) -> Iterator[Looking]:
+    # What Kafka's client has to say is said by the frame's trouble, in a place of its own.
+    logging.getLogger("headrace").addHandler(logging.NullHandler())
     with site_of(text, settings) as site:
         _check_started(site)
         looking = Looking(site, length)

@@ -67,8 +67,11 @@ class Picture:
         """Yield the parts from top to bottom."""
         frame, wide = self._frame, options.max_width >= WIDE
         columns = 2 if wide else 1
-        room = room_for(frame, self._height, columns)
+        trouble = Text(frame.trouble, style="red").wrap(console, options.max_width)
+        height = None if self._height is None else self._height - len(trouble)
+        room = room_for(frame, height, columns)
         yield _head(frame, self._keys)
+        yield from trouble
         yield _alerts(frame, room)
         if wide:
             top = Table.grid(expand=True, padding=0)
@@ -103,8 +106,6 @@ def _head(frame: Frame, keys: str) -> Table:
     title = Text.assemble((frame.pipeline, "bold"), f" v{frame.version}  ")
     title.append(moment_text(frame.event_time_ms))
     head.add_row(title, keys)
-    if frame.trouble:
-        head.add_row(Text(frame.trouble, style="red"), "")
     return head
 
 

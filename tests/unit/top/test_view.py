@@ -97,6 +97,13 @@ def test_before_anything_is_known() -> None:
     assert "no worker runs" in shown
 
 
+def test_trouble_is_said_whole() -> None:
+    trouble = "Redis at 127.0.0.1:6379: connection refused. " * 4
+    found = lines(replace(FRAME, trouble=trouble.strip()), 80, 34)
+    assert " ".join(found[1:4]).count("connection refused.") == 4
+    assert len(found) <= 34
+
+
 def test_what_is_no_better_than_a_baseline_stands_out() -> None:
     console = Console(width=100, file=io.StringIO(), force_terminal=True, color_system="standard")
     console.print(Picture(FRAME, 24))
