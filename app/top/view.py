@@ -67,7 +67,8 @@ class Picture:
         """Yield the parts from top to bottom."""
         frame, wide = self._frame, options.max_width >= WIDE
         columns = 2 if wide else 1
-        trouble = Text(frame.trouble, style="red").wrap(console, options.max_width)
+        said = Text(frame.trouble, style="red")
+        trouble = said.wrap(console, options.max_width) if frame.trouble else ()
         height = None if self._height is None else self._height - len(trouble)
         room = room_for(frame, height, columns)
         yield _head(frame, self._keys)
