@@ -7,7 +7,7 @@ BIN := .venv/bin
 STAMP := .venv/.headrace-installed
 export PYTHONHASHSEED ?= 0
 
-.PHONY: help setup demo test test-unit test-simulation test-integration check coverage format lint types contracts bench simulate faults clean
+.PHONY: help setup demo test test-unit test-simulation test-integration check coverage format lint types contracts bench drift-bench simulate faults clean
 
 help: ## Show these targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -62,6 +62,9 @@ contracts: $(STAMP)
 
 bench: $(STAMP) ## The whole loop beside the in-process limit, in one run.
 	@$(BIN)/python -m bench $(ARGS)
+
+drift-bench: $(STAMP) ## The alarms' promise, and their delay beside River's detectors.
+	@$(BIN)/python -m bench.drift $(ARGS)
 
 WORLDS ?= 1000
 simulate: $(STAMP) ## Many worlds: make simulate WORLDS=10000.

@@ -37,6 +37,7 @@ NEVER = 1e30
 """The threshold of what is not looked at."""
 
 FREEDOM_MAX = 300.0
+_CHANCE_MIN = 1e-12
 FREEDOM_OF_SHARES, FREEDOM_OF_MEANS = 4.0, 6.0
 """Degrees of freedom however heavy the tails are: sums of shares are many, and one is always the
 heaviest."""
@@ -194,10 +195,7 @@ def _looks(deviates: list[float]) -> float:
     found = [1.0]
     for tenths in (5, 9):
         chance = two_sided(deviates[len(deviates) * tenths // 10])
-        if chance > 1e-12:
-            found.append(log(tenths / 10) / log1p(-min(chance, 0.999)))
-        else:
-            found.append(1e9)
+        found.append(log(tenths / 10) / log1p(-min(max(chance, _CHANCE_MIN), 0.999)))
     return max(found)
 
 

@@ -200,6 +200,17 @@ def test_each_task_has_its_outcomes(task: str, counts: dict[str, int], name: str
     assert name in {each.stream.name for each in found}
 
 
+def test_a_watch_that_has_to_learn_all_anew_is_as_at_its_beginning() -> None:
+    watch = Watch(terms(()), INPUTS)
+    state, rng, found = watch.fresh(), np.random.default_rng(7), []
+    for hour in range(AT + 20 * 24):
+        score = "score:64" if hour < AT else "score:-64"
+        totals = {"all": {"events": 50, score: int(rng.integers(40, 60)), "score:0": 9}}
+        found += [v.state for v in watch.observe(state, hour * HOUR_MS, totals)]
+        assert bool(state["fits"]) == bool(state["sums"]["sums"])
+    assert [each for each in found if each != "ongoing"] == ["begun", "over"]
+
+
 def test_a_long_silence_is_no_history() -> None:
     watch = Watch(terms(), INPUTS)
     state, rng = watch.fresh(), np.random.default_rng(6)
