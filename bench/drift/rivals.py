@@ -60,7 +60,9 @@ def rivals() -> list[Rival]:
                 Rival("ADWIN", sort, hourly, CHANCES, lambda delta, _: drift.ADWIN(delta)),
                 Rival("PageHinkley", sort, hourly, HEIGHTS, _page_hinkley(both)),
             ]
-        found.append(Rival("KSWIN", sort, True, FEW_CHANCES, lambda a, _: drift.KSWIN(a, seed=1)))
+    found.append(
+        Rival("KSWIN", "distribution", True, FEW_CHANCES, lambda a, _: drift.KSWIN(a, seed=1))
+    )
     binary = drift.binary
     found += [
         Rival("DDM", "error", False, HEIGHTS, lambda height, _: binary.DDM(30, 2.0, height / 2)),

@@ -59,7 +59,7 @@ def _null_day(rng: np.random.Generator, level: Column, volume: Column, *, heavy:
     hour = np.repeat(np.arange(HOURS), rng.poisson(volume))
     noise = rng.standard_t(2, (len(hour), 3)) if heavy else rng.normal(size=(len(hour), 3))
     values = level[hour] + noise
-    score = np.clip(1.0 / (1.0 + np.exp(-values[:, 0])), 1e-6, 1 - 1e-6)
+    score = 1.0 / (1.0 + np.exp(-np.clip(values[:, 0], -12.0, 12.0)))
     label = (rng.random(len(hour)) < score).astype(np.float64)
     columns = {f"x{i}": values[:, i] for i in range(3)}
     return Day(hour, columns, score, label, np.full(len(hour), _DELAY_H))

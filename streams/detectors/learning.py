@@ -55,6 +55,7 @@ def fresh_learner(days: int) -> Learner:
     """
     return {
         "raw": [],
+        "size": 0,
         "step": 1,
         "grouping": None,
         "rows": [],
@@ -85,6 +86,7 @@ def note(
     _first(learner, slot)
     if learner["grouping"] is None:
         learner["raw"].append([slot, _coarse(family, learner["step"])])
+        learner["size"] += len(learner["raw"][-1][1])
         _bound(learner)
     else:
         groups = Groups(learner["grouping"])
@@ -110,7 +112,7 @@ def _coarse(family: Mapping[str, int], step: int) -> dict[str, int]:
 def _bound(learner: Learner) -> None:
     """Keep a history by bucket small: take buckets together, or group them now."""
     raw = learner["raw"]
-    if sum(len(family) for _, family in raw) <= RAW_MAX:
+    if learner["size"] <= RAW_MAX:
         return
     keys = {key for _, family in raw for key in family}
     if sum(map(is_number, keys)) <= COARSE_MIN:
@@ -118,6 +120,7 @@ def _bound(learner: Learner) -> None:
         return
     learner["step"] *= 2
     learner["raw"] = [[slot, _coarse(family, learner["step"])] for slot, family in raw]
+    learner["size"] = sum(len(family) for _, family in learner["raw"])
 
 
 def _group(learner: Learner) -> None:
@@ -143,6 +146,7 @@ def is_due(learner: Learner, slot: int, calendar: Calendar) -> bool:
     start = slot + 1 - due * calendar.slots
     learner["rows"] = [row for row in learner["rows"] if row[0] >= start]
     learner["raw"] = [row for row in learner["raw"] if row[0] >= start]
+    learner["size"] = sum(len(family) for _, family in learner["raw"])
     events = sum(row[1] for row in learner["rows"])
     events += sum(sum(family.values()) for _, family in learner["raw"])
     if events >= FIT_EVENTS:
