@@ -33,6 +33,7 @@ from bench.drift.trial import (
     nulls,
     share_of_rivals,
 )
+from bench.history import WEEK
 
 SYNTHETIC = ("iid", "autocorrelated", "seasonal", "heavy")
 CHUNK = 5
@@ -79,7 +80,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     given = parser.parse_args()
     if given.quick:
-        given.replays, given.tuning, given.trials, given.thin = 2, 2, 1, 40
+        given.replays, given.tuning, given.trials, given.thin = 1, 1, 1, 2
+        given.flights = WEEK  # a few days, again and again: nothing to conclude from
     return given
 
 
