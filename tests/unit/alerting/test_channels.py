@@ -109,8 +109,23 @@ def test_a_channel_sends_and_says_why_not(hook: Hook) -> None:
     assert "onnection" in (channel.send(trial_message(datetime.now(UTC))) or "")
 
 
-def test_secrets_are_not_shown(hook: Hook, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
+@pytest.fixture
+def logged() -> Iterator[io.StringIO]:
+    """What a process logs that logs everything."""
+    out, root = io.StringIO(), logging.getLogger()
+    handler, level = logging.StreamHandler(out), root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield out
+    root.setLevel(level)
+    root.removeHandler(handler)
+
+
+def test_secrets_are_not_shown(
+    hook: Hook, logged: io.StringIO, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SettingsError):
+        Channel("slck://somebody:pa55word@t0ken-of-mine")
     channel = Channel(hook.url)
     assert channel.shown == f"json://127.0.0.1:{hook.port}"
     assert channel.name.startswith("json-")
@@ -118,8 +133,9 @@ def test_secrets_are_not_shown(hook: Hook, caplog: pytest.LogCaptureFixture) -> 
     channel.send(trial_message(datetime.now(UTC)))
     hook.down()
     reason = channel.send(trial_message(datetime.now(UTC)))
+    seen = f"{channel.shown} {channel.name} {reason} {logged.getvalue()} {capfd.readouterr()}"
     for secret in ("pa55word", "t0ken-of-mine", "somebody"):
-        assert secret not in f"{channel.shown} {channel.name} {reason} {caplog.text}"
+        assert secret not in seen
 
 
 def test_what_a_service_raises_is_a_reason_without_its_url(hook: Hook) -> None:
