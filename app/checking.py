@@ -14,12 +14,15 @@ from headrace.app.signing import KEY_BYTES_MIN
 from headrace.registry.artifacts import Signer
 from headrace.registry.digest import canonical_digest
 from headrace.schemas.errors import ArtifactError, DeclarationError
+from headrace.streams.detectors.calendar import Calendar
+from headrace.streams.detectors.learning import reference_days
 from headrace.streams.duration import duration_text
 from headrace.streams.laws import check_laws
 from headrace.streams.load import load_pipelines
 from headrace.streams.model import Bundle
 from headrace.streams.pipeline import Cost, InEvent, Labels, LearnedBaseline
 from headrace.streams.plan import Plan, plan_of
+from headrace.streams.stages.lookout import watch_terms
 from headrace.streams.subjects import schemas_by_subject
 from headrace.streams.topics import Partitions, topic_specs
 
@@ -157,10 +160,13 @@ def _monitor(plan: Plan) -> Table:
 
 
 def _alarms(plan: Plan) -> str:
-    if plan.run_length_ms is None:
+    terms = watch_terms(plan)
+    if terms is None:
         return ""
-    said = f"a false one in {duration_text(plan.run_length_ms)} at most, on average"
-    return f"{said}; against the first {duration_text(plan.alarm_reference_ms)}"
+    block_ms = Calendar.of(terms.tile_ms).block_ms
+    learned = duration_text(reference_days(terms.reference_ms, block_ms) * block_ms)
+    said = f"a false one in {duration_text(terms.run_length_ms)} at most, on average"
+    return f"{said}; what is usual is learned from the first {learned}"
 
 
 def _baselines(plan: Plan) -> Iterator[str]:
