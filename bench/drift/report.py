@@ -62,12 +62,18 @@ def _print_sums(found: Sequence[Delays]) -> None:
         ("loss", 1.0, "not longer"),
     ):
         here = [each for each in found if each.sort == sort]
-        met = sum(each.watch <= share * min(each.rivals.values()) for each in here)
-        sooner = sum(each.watch <= min(each.rivals.values()) for each in here)
-        print(f"{sort}: {target} than River's best of each change in {met} of {len(here)}; "
-              f"not longer in {sooner}.")  # fmt: skip
+        best = [(each.watch, min(each.rivals.values())) for each in here]
+        seen = [pair for pair in best if not isinf(min(pair))]
+        print(f"{sort}: {target} than River's best of each change in {_met(seen, share)} of "
+              f"{len(seen)}; not longer in {_met(seen, 1.0)}; "
+              f"{len(best) - len(seen)} more nobody saw.")  # fmt: skip
         names = sorted({name for each in here for name in each.rivals})
         for name in names:
             pairs = [(each.watch, each.rivals[name]) for each in here if name in each.rivals]
-            won = sum(ours <= share * theirs for ours, theirs in pairs)
-            print(f"  than {name} alone: {won} of {len(pairs)}")
+            seen = [pair for pair in pairs if not isinf(min(pair))]
+            print(f"  than {name} alone: {_met(seen, share)} of {len(seen)}")
+
+
+def _met(pairs: Sequence[tuple[float, float]], share: float) -> int:
+    """Return how often a change was seen, and in no more than this share of the other's time."""
+    return sum(not isinf(ours) and ours <= share * theirs for ours, theirs in pairs)

@@ -76,14 +76,14 @@ def concepts() -> dict[str, tuple[Callable[[int], Rows], Callable[[int], Rows]]]
             lambda seed: iter(synth.Agrawal(0, seed)),
             lambda seed: iter(synth.Agrawal(2, seed)),
         ),
-        "LED": (lambda seed: _is_low(synth.LED(seed, 0.1)), lambda s: _is_low(_swapped(s))),
+        "LED": (lambda seed: _is_low(_leds(seed, 0)), lambda seed: _is_low(_leds(seed, 4))),
         "hyperplane": (lambda seed: _hyperplane(seed, 0.0), lambda seed: _hyperplane(seed, 0.01)),
     }
 
 
-def _swapped(seed: int) -> Rows:
-    """Return LEDs of which four have changed places."""
-    return iter(synth.LEDDrift(seed, 0.1, irrelevant_features=False, n_drift_features=4))
+def _leds(seed: int, swapped: int) -> Rows:
+    """Return seven LEDs among 17 that mean nothing, so many of which have changed places."""
+    return iter(synth.LEDDrift(seed, 0.1, irrelevant_features=True, n_drift_features=swapped))
 
 
 def _is_low(rows: Any) -> Rows:
