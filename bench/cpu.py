@@ -26,6 +26,17 @@ def cpu_s(roots: Iterable[int], having: str = "") -> float:
     having
         Of these, only processes whose command line has this argument.
     """
+    return sum(family(roots, having).values())
+
+
+def family(roots: Iterable[int], having: str = "") -> dict[int, float]:
+    """Return the CPU seconds of each of some processes and their descendants, by process id.
+
+    Parameters
+    ----------
+    having
+        Of these, only processes whose command line has this argument.
+    """
     children: defaultdict[int, list[int]] = defaultdict(list)
     used: dict[int, float] = {}
     for path in Path("/proc").iterdir():
@@ -37,13 +48,25 @@ def cpu_s(roots: Iterable[int], having: str = "") -> float:
             continue
         children[parent].append(int(path.name))
         used[int(path.name)] = seconds
-    total, todo = 0.0, list(roots)
+    found: dict[int, float] = {}
+    todo = list(roots)
     while todo:
         pid = todo.pop()
-        if not having or having in _arguments(pid):
-            total += used.get(pid, 0.0)
+        if pid in used and (not having or having in _arguments(pid)):
+            found[pid] = used[pid]
         todo += children[pid]
-    return total
+    return found
+
+
+def resident_mb(pids: Iterable[int]) -> float:
+    """Return the resident memory of processes, in MB."""
+    pages = 0
+    for pid in pids:
+        try:
+            pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        except (OSError, IndexError):  # it has ended meanwhile
+            continue
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def _arguments(pid: int) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ def flights() -> Plan:
     return plan_of(load_pipeline(PIPELINE))
 
 
-def history(plan: Plan, copies: int, weeks: int = 1) -> Iterator[Outgoing]:
+def history(plan: Plan, copies: int, weeks: int = 1, first_week: int = 0) -> Iterator[Outgoing]:
     """Go through events and labels in the order of their own times.
 
     Parameters
@@ -35,11 +35,13 @@ def history(plan: Plan, copies: int, weeks: int = 1) -> Iterator[Outgoing]:
         How many times the traffic of New York's airports.
     weeks
         How often the week is repeated, each a week later.
+    first_week
+        How many weeks later the first one is.
     """
     labels: Any = plan.pipeline.labels
     departures = list(read_rows(WEEK, plan.pipeline.events.event))
     arrivals = list(read_rows(WEEK, labels.label, unless_blank="label"))
-    for week in range(weeks):
+    for week in range(first_week, first_week + weeks):
         moves = [(f"+{week}.{copy}", week * WEEK_S + copy) for copy in range(copies)]
         yield from interleaved(
             plan,
