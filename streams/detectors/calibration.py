@@ -53,8 +53,9 @@ CAUTION = 0.7
 """So much of the allowed rate is asked for: calibration itself errs, and errs to the wrong side
 when a history happens to be calm."""
 
-FEW_DAYS = 1.5
-"""Thresholds from few days are higher by this share of one over them: a quarter for a week."""
+FEW_DAYS = 5.0
+"""Thresholds from few days are higher: twice for three, by a third for a week, by a sixteenth for
+four weeks. Replays of the same few days cannot show how much others would differ."""
 
 RARE = 5
 """What happened less often than so many times a day had no chance to show how it varies."""
@@ -147,7 +148,7 @@ def _fit(ask: Ask, noise: Noise, purity: Floats, shown: Shown, spans: Sequence[i
         (days - 1) / np.maximum(1.0 - np.append(pure, pure.mean()), 0.1) ** 2, FREEDOM_MAX
     )
     limits = _limits(ask, peaks / spread, looked_at, known, shown.tails, day)
-    found = np.where(looked_at, spread * limits * (1.0 + FEW_DAYS / days), NEVER)
+    found = np.where(looked_at, spread * limits * (1.0 + 1.5 / days + FEW_DAYS / days**2), NEVER)
     return Fit(noise, found[:-1], centers, found[-1])
 
 
