@@ -38,9 +38,9 @@ test-integration: $(STAMP) ## The tests on real services.
 
 check: lint types contracts coverage ## Linters, types, import contracts, the core's coverage.
 
-PURE := schemas/*,streams/*.py,streams/features/*,streams/protocol/*,streams/stages/*
-CORE_TESTS := tests/unit/alarms tests/unit/declare tests/unit/doors tests/unit/metrics tests/unit/protocol \
-	tests/unit/replay tests/unit/schemas tests/unit/stages
+PURE := schemas/*,streams/*.py,streams/detectors/*,streams/features/*,streams/protocol/*,streams/stages/*
+CORE_TESTS := tests/unit/alarms tests/unit/declare tests/unit/detectors tests/unit/doors \
+	tests/unit/metrics tests/unit/protocol tests/unit/replay tests/unit/schemas tests/unit/stages
 coverage: $(STAMP) ## All lines and branches of the pure core are tried by its own tests.
 	@$(BIN)/python -m pytest -q -p no:randomly -m "not slow" headrace $(CORE_TESTS) \
 		--cov --cov-branch --cov-report=

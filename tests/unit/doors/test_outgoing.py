@@ -140,6 +140,6 @@ def test_what_travels_as_avro_has_a_schema_of_its_own() -> None:
     assert found["event"][0] == "rides-value"
     assert found["label"][0] == "city.labels-value"
     assert found["label"][1]["namespace"] == "headrace.city"
-    assert len(schemas_by_subject(plan)) == 9
+    assert len(schemas_by_subject(plan)) == 10
     assert input_schemas(PLAN) == {}
     assert set(schemas_by_subject(PLAN)) == set(subjects_of(PLAN.topics).values())
