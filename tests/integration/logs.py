@@ -332,7 +332,7 @@ class KafkaCluster(Cluster):
 
 def until(what: Callable[[], bool]) -> None:
     """Wait until something is so."""
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + 60
     while not what():
         assert time.monotonic() < give_up
         time.sleep(0.05)
@@ -340,7 +340,7 @@ def until(what: Callable[[], bool]) -> None:
 
 def stable(log: Log, tps: Sequence[TopicPartition]) -> Any:
     """Ask for committed offsets until they are stable."""
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + 60
     while time.monotonic() < give_up:
         try:
             return log.committed(tps)
