@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -236,13 +236,12 @@ def test_run_sends_and_the_commands_say_how_it_stands(shop: Shop) -> None:
     post = Post(shop.kafka, shop.topics.alerts)
     shop.environment["HEADRACE_ALERT_URLS"] = post.hook.url
     try:
-        with shop.running("--http-port", str(free_port := _free_port())):
+        with shop.running():
             post.write(("a", "begun"))
             post.wait_for("a")
             assert post.taken()[0]["title"] == f"{shop.name}: feature.wind has changed"
             where = f'{{channel="{post.channel().name}",pipeline="{shop.name}"}}'
-            address = f"http://127.0.0.1:{free_port}/metrics"
-            with urllib.request.urlopen(address, timeout=10) as answer:
+            with urllib.request.urlopen(_address(shop) + "/metrics", timeout=10) as answer:
                 assert f"headrace_alert_deliveries_total{where} 1.0" in answer.read().decode()
             post.hook.status = 500
             post.write(("b", "begun"))
@@ -273,7 +272,8 @@ def _standing(shop: Shop) -> Any:
     return json.loads(shop.headrace("alerts", "list", shop.name, "--json").stdout)
 
 
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+def _address(shop: Shop) -> str:
+    """Return where the supervisor answers, as its log says."""
+    found = re.search(r"at=(http://[0-9.:]+)/health", (shop.folder / "run.log").read_text())
+    assert found is not None
+    return found[1]
