@@ -174,10 +174,13 @@ class Terminal:
     def __init__(self, shop: Shop, *words: str) -> None:
         ours, theirs = pty.openpty()
         environment = {**shop.environment, "TERM": "xterm-256color"}
+        # Of tests in the background of a shell Ctrl-C is ignored, and so it would be in a child.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         self.process = subprocess.Popen(
             shop.command(*words), env=environment, stdin=theirs, stdout=theirs, stderr=theirs,
             start_new_session=True,
         )  # fmt: skip
+        signal.signal(signal.SIGINT, before)
         os.close(theirs)
         self._ours = ours
         self._shown = ""
