@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import shutil
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -33,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", default="", help="kinds by parts of their names, by commas")
     parser.add_argument("--kinds", action="store_true", help="print the kinds with their odds")
     parser.add_argument("--json", type=Path, help="write the run to this file, for machines")
+    parser.add_argument("--keep", type=Path, help="if it breaks off, copy all data to this folder")
     return parser
 
 
@@ -42,6 +45,11 @@ def _told(console: Console, campaign: Campaign, verdict: Verdict) -> None:
         console.print(line, soft_wrap=True, highlight=False)
     for sentence in (*campaign.failed, *campaign.late, *verdict.wrong):
         console.print(f"[red]{sentence}[/]", soft_wrap=True)
+
+
+def _sockets(folder: str, names: list[str]) -> list[str]:
+    """Return what in a folder is no file: it cannot be copied."""
+    return [name for name in names if (Path(folder) / name).is_socket()]
 
 
 def main() -> int:
@@ -64,6 +72,10 @@ def main() -> int:
             ran_s = time.monotonic() - begun
             verdict = campaign.judged(campaign.end())
         except Exception:
+            if given.keep:
+                data = made.system.settings.data
+                with suppress(shutil.Error):  # what is still running removes a file now and then
+                    shutil.copytree(data, given.keep, dirs_exist_ok=True, ignore=_sockets)
             console.print(made.system.logs(), soft_wrap=True, markup=False)
             console.print(table(campaign.done, campaign.passed_over))
             raise
