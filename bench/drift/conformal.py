@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.drift.days import Day, World, tiles_of
-from headrace.streams.detectors.groups import Groups, grouping_of, psi
+from headrace.streams.groups import Groups, grouping_of, paired, psi
 
 POWERS = (0.1, 0.3, 0.5, 0.7)
 """Bets on small ranks: ``power * p ** (power - 1)``."""
@@ -51,7 +51,7 @@ def _strangeness(world: World, days: Sequence[Day], reference: int, name: str) -
     found = []
     for place, here in enumerate(counts):
         others = total - here if place < reference else total
-        found.append(psi([float(n) for n in here], [float(n) for n in others]))
+        found.append(psi(paired([float(n) for n in here], [float(n) for n in others])))
     return np.array(found)
 
 

@@ -19,14 +19,8 @@ import numpy as np
 from headrace.streams.detectors.calendar import Calendar
 from headrace.streams.detectors.calibration import Ask, Fit, members_of
 from headrace.streams.detectors.channels import Channel, Families
-from headrace.streams.detectors.groups import (
-    SCORE_UNIT,
-    Groups,
-    grouping_of,
-    is_number,
-    rank_scores,
-)
-from headrace.streams.detectors.noise import Series, with_scores
+from headrace.streams.detectors.noise import SCORE_UNIT, Series, rank_scores
+from headrace.streams.groups import Groups, grouping_of, is_number
 
 DAYS_MIN = 3
 DAYS_GROWN = 28
@@ -175,8 +169,8 @@ def ask_of(
         if numbers:
             totals = [int(total) for total in counts.sum(axis=0)]
             extra["scores"] = rank_scores(totals, numbers)
-            sums = with_scores(counts, *extra["scores"])
             scores = np.array(extra["scores"], dtype=np.float64).T / SCORE_UNIT
+            sums = np.concatenate((counts, counts @ scores), axis=-1)
             looked_at += [True, True]
             if numbers - 2 >= _TENTHS_MIN:  # the tenths beside them, and location, see these
                 looked_at[0] = looked_at[numbers - 1] = False

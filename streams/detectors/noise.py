@@ -13,8 +13,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.streams.detectors.groups import SCORE_UNIT
-
 Floats = NDArray[np.float64]
 
 CLIP = 6.0
@@ -23,6 +21,8 @@ CLIP = 6.0
 TAU_MIN = 0.02
 """Hours differ by at least this share of an event's standard deviation: what is smaller than that
 is seen in large numbers alone, and is no news."""
+
+SCORE_UNIT = 10_000
 
 _NO_RHYTHM = 1e12
 
@@ -135,7 +135,18 @@ def _event_variance(series: Series, profile: Floats, residual: Floats) -> tuple[
     return v + 0.5 / total, np.ones(v.shape[1])
 
 
-def with_scores(counts: Floats, location: list[int], spread: list[int]) -> Floats:
-    """Return counts by group with the sums of their location and spread scores beside them."""
-    scores = np.array([location, spread], dtype=np.float64).T / SCORE_UNIT
-    return np.concatenate((counts, counts @ scores), axis=-1)
+def rank_scores(counts: list[int], numbers: int) -> tuple[list[int], list[int]]:
+    """Return the scores by which location and spread of numbers are seen.
+
+    The middle rank of a group, from -1 to 1 in ``1 / SCORE_UNIT``, and its square. Names and nulls
+    have none.
+    """
+    total = sum(counts[:numbers]) or 1
+    location, spread = [0] * len(counts), [0] * len(counts)
+    before = 0
+    for place, n in enumerate(counts[:numbers]):
+        rank = (2 * before + n) / total - 1.0
+        location[place] = round(SCORE_UNIT * rank)
+        spread[place] = round(SCORE_UNIT * rank * rank)
+        before += n
+    return location, spread

@@ -19,7 +19,6 @@ from headrace.streams.detectors.channels import (
     segment_channels,
 )
 from headrace.streams.detectors.episodes import Episode, begun, step
-from headrace.streams.detectors.groups import Groups, psi
 from headrace.streams.detectors.learning import (
     ask_of,
     found_in,
@@ -32,6 +31,7 @@ from headrace.streams.detectors.learning import (
 )
 from headrace.streams.detectors.noise import Floats
 from headrace.streams.detectors.running import Board, Sums, laid_out, no_sums
+from headrace.streams.groups import Groups, paired, psi
 from headrace.streams.observe import ALL
 
 SEGMENTS_MAX = 30
@@ -376,7 +376,7 @@ class Watch:
             names, effect, m = ["mean"], (seen[0] - usual[0]) / n, n
         else:
             names = grouping.labels(probabilities=channel.probabilities)
-            effect, m = psi(seen, usual), max(sum(usual), 1e-9)
+            effect, m = psi(paired(seen, usual)), max(sum(usual), 1e-9)
         return Verdict(
             Stream(channel.kind, channel.name, segment),
             "over" if said == "normal" else said,

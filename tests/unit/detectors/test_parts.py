@@ -7,10 +7,10 @@ from headrace.streams.buckets import probability_bucket
 from headrace.streams.detectors.calendar import Calendar
 from headrace.streams.detectors.calibration import Ask, calibrated
 from headrace.streams.detectors.channels import channels_of
-from headrace.streams.detectors.groups import Groups, grouping_of
 from headrace.streams.detectors.learning import fresh_learner, is_due, note
 from headrace.streams.detectors.noise import Series
 from headrace.streams.detectors.tails import normal_of_t, t_of_normal
+from headrace.streams.groups import Groups, grouping_of
 
 HOURLY = Calendar.of(3_600_000)
 

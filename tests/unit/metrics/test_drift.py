@@ -9,7 +9,8 @@ from random import Random
 import pytest
 
 from headrace.streams.buckets import number_bucket
-from headrace.streams.drift import GROUPS_MAX, NULL, SMOOTHING, Groups, Reference, is_watched
+from headrace.streams.drift import Compared, Reference, is_watched
+from headrace.streams.groups import GROUPS_MAX, NULL, SMOOTHING
 from headrace.streams.totals import Family
 
 
@@ -25,7 +26,7 @@ def test_the_same_distribution_has_about_the_psi_of_chance() -> None:
     random = Random(7)
     ratios = []
     for _ in range(60):
-        figure = Groups(normal(random, 1_000)).psi(normal(random, 500))
+        figure = Compared(normal(random, 1_000)).psi(normal(random, 500))
         assert figure.value is not None
         ratios.append(figure.value / figure.detail["chance"])
     assert 0.7 < sum(ratios) / len(ratios) < 1.3
@@ -33,7 +34,7 @@ def test_the_same_distribution_has_about_the_psi_of_chance() -> None:
 
 def test_a_moved_distribution_is_seen() -> None:
     random = Random(8)
-    groups = Groups(normal(random, 1_000))
+    groups = Compared(normal(random, 1_000))
     small, large = (groups.psi(normal(random, 1_000, mean)).value for mean in (105.0, 130.0))
     assert small is not None
     assert large is not None
@@ -42,7 +43,7 @@ def test_a_moved_distribution_is_seen() -> None:
 
 @pytest.mark.parametrize("moved", [1.0, 3.0, None])
 def test_a_constant_that_changes_is_seen(moved: float | None) -> None:
-    groups = Groups(binned([2.0] * 200))
+    groups = Compared(binned([2.0] * 200))
     assert groups.psi(binned([2.0] * 300)).value == 0
     value = groups.psi(binned([moved] * 100)).value
     assert value is not None
@@ -50,7 +51,7 @@ def test_a_constant_that_changes_is_seen(moved: float | None) -> None:
 
 
 def test_psi_is_its_formula() -> None:
-    groups = Groups({"true": 60, "false": 40})
+    groups = Compared({"true": 60, "false": 40})
     figure = groups.psi({"true": 60, "false": 138, NULL: 2})
     window, reference = (60, 138, 2), (60, 40, 0)
     n, m, extra = 200, 100, 3 * SMOOTHING
@@ -64,25 +65,25 @@ def test_psi_is_its_formula() -> None:
 
 
 def test_groups_hold_about_equal_shares() -> None:
-    groups = Groups({str(number): 10 for number in range(100)})
+    groups = Compared({str(number): 10 for number in range(100)})
     assert groups.reference == [0, *[100] * GROUPS_MAX, 0, 0, 0]
 
 
 def test_a_bucket_that_fills_several_shares_is_one_group() -> None:
-    groups = Groups({"0": 950, **{str(number): 1 for number in range(1, 51)}})
+    groups = Compared({"0": 950, **{str(number): 1 for number in range(1, 51)}})
     assert groups.reference == [0, 950, 50, 0, 0, 0]
 
 
 def test_the_most_frequent_values_of_a_category_are_groups() -> None:
-    groups = Groups({f"={name}": 100 - name for name in range(12)} | {NULL: 5})
-    assert groups.reference == [0, 0, *(100 - name for name in range(9)), 91 + 90 + 89, 5]
+    groups = Compared({f"={name}": 100 - name for name in range(12)} | {NULL: 5})
+    assert groups.reference == [*(100 - name for name in range(9)), 91 + 90 + 89, 5]
     assert groups.psi({"=0": 500}).value != groups.psi({"=11": 500}).value
 
 
 @pytest.mark.parametrize("few", [{}, {"true": 99}])
 def test_too_few_say_nothing(few: Family) -> None:
-    assert Groups({"true": 100}).psi(few).value is None
-    assert Groups(few).psi({"true": 100}).value is None
+    assert Compared({"true": 100}).psi(few).value is None
+    assert Compared(few).psi({"true": 100}).value is None
 
 
 def test_features_and_the_score_are_watched() -> None:

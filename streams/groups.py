@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import ldexp, log
 from typing import Any
 
 from headrace.streams.buckets import PROBABILITY_SUBS, number_edges
 
-SHARES_MAX = 10
+GROUPS_MAX = 10
 """Numbers are cut at the reference's tenths; of names the nine most frequent are groups."""
 
 SMOOTHING = 0.5
-SCORE_UNIT = 10_000
+"""What each group has more of, so that an empty one is no infinity."""
+
 NULL = "null"
 
 Grouping = dict[str, Any]
@@ -41,7 +42,7 @@ def grouping_of(family: Mapping[str, int]) -> Grouping:
     return {
         "lowest": numbers[0] if numbers else 0,
         "uppers": _uppers(numbers, family),
-        "named": names[: SHARES_MAX - 1],
+        "named": names[: GROUPS_MAX - 1],
     }
 
 
@@ -52,7 +53,7 @@ def _uppers(numbers: list[int], family: Mapping[str, int]) -> list[int]:
     before = filled = 0
     for number in numbers:
         before += family[str(number)]
-        shares = before * SHARES_MAX // total
+        shares = before * GROUPS_MAX // total
         if shares > filled:  # one bucket may fill several shares
             uppers.append(number)
             filled = shares
@@ -131,34 +132,32 @@ def _below_half(bucket: int) -> float:
     return ldexp(0.5 + within / (2 * PROBABILITY_SUBS), exponent)
 
 
-def rank_scores(counts: list[int], numbers: int) -> tuple[list[int], list[int]]:
-    """Return the scores by which location and spread of numbers are seen.
+Pairs = list[tuple[float, float]]
+"""What of each group was observed, and what the reference has; groups that neither has are none."""
 
-    The middle rank of a group, from -1 to 1 in ``1 / SCORE_UNIT``, and its square. Names and nulls
-    have none.
+
+def paired(observed: Sequence[float], reference: Sequence[float]) -> Pairs:
+    """Return counts by group side by side; a group that is empty in both would dilute the others.
+
+    Examples
+    --------
+    >>> paired([1, 0, 2], [0, 0, 3])
+    [(1, 0), (2, 3)]
     """
-    total = sum(counts[:numbers]) or 1
-    location, spread = [0] * len(counts), [0] * len(counts)
-    before = 0
-    for place, n in enumerate(counts[:numbers]):
-        rank = (2 * before + n) / total - 1.0
-        location[place] = round(SCORE_UNIT * rank)
-        spread[place] = round(SCORE_UNIT * rank * rank)
-        before += n
-    return location, spread
+    return [pair for pair in zip(observed, reference, strict=True) if any(pair)]
 
 
-def psi(observed: list[float], reference: list[float]) -> float:
+def psi(pairs: Pairs) -> float:
     """Return the population stability index of counts, with half a count more in each group.
 
     Examples
     --------
-    >>> round(psi([60.0, 140.0], [60.0, 40.0]), 2)
+    >>> round(psi([(60, 60), (140, 40)]), 2)
     0.37
     """
-    pairs = [pair for pair in zip(observed, reference, strict=True) if any(pair)]
     extra = SMOOTHING * len(pairs)
-    n, m = sum(observed) + extra, sum(reference) + extra
+    n = sum([here for here, _ in pairs]) + extra
+    m = sum([there for _, there in pairs]) + extra
     total = 0.0
     for here, there in pairs:
         p, q = (here + SMOOTHING) / n, (there + SMOOTHING) / m
