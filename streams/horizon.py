@@ -74,9 +74,14 @@ class Horizon:
         """Return before which event time no event is awaited any more."""
         return self._lowest(marks, "score", self._lateness_ms, newest)
 
-    def decided(self, marks: Marks, newest: int) -> int:
-        """Return before which event time neither events nor labels are awaited any more."""
-        events = self.events(marks, newest)
+    def decided(self, marks: Marks, newest: int, events: int) -> int:
+        """Return before which event time neither events nor labels are awaited any more.
+
+        Parameters
+        ----------
+        events
+            Before which no event is: what :meth:`events` returns.
+        """
         return min(events, self._lowest(marks, "join", 0, newest)) if self._joined else events
 
     def overdue(self, marks: Marks, newest: int) -> int:

@@ -282,7 +282,8 @@ class Turn:
     def _finish(self, newest: int) -> None:
         """Say the windows that have become final, and let go of tiles that no window needs."""
         terms, meta = self._terms, self._meta
-        decided = terms.horizon.decided(meta["marks"], newest)
+        events = terms.horizon.events(meta["marks"], newest)
+        decided = terms.horizon.decided(meta["marks"], newest, events)
         tiles = self._ledger.tiles()
         if not tiles:
             return
@@ -296,13 +297,12 @@ class Turn:
             self._say_final(final)
             final = self._skip(final, tiles, decided)
             meta["final"] = final
-        self._look(newest)
+        self._look(events)
         if meta["final"] != before:
             self._retire(newest)
 
-    def _look(self, newest: int) -> None:
+    def _look(self, events: int) -> None:
         """Hand complete tiles to the detectors, before any of them goes."""
-        events = self._terms.horizon.events(self._meta["marks"], newest)
         complete = {"inputs": events, "outcomes": self._meta["final"] or 0}
         emits, failures = self._lookout.look(
             self._view, complete, self._revision, restoring=self._restoring
