@@ -33,7 +33,15 @@ _TASKS = (
 Snapshot = Mapping[str, Any]
 
 
-class WorkerCollector(Collector):
+class OnDemand(Collector):
+    """Collects what is known only when it is asked for."""
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing: a registry need not collect to know the names."""
+        return ()
+
+
+class WorkerCollector(OnDemand):
     """Collects a worker's metrics.
 
     Parameters
@@ -52,10 +60,6 @@ class WorkerCollector(Collector):
         self._pipeline = pipeline
         self._snapshot = snapshot
 
-    def describe(self) -> Iterable[Metric]:
-        """Return nothing: what there is is known when it is asked for."""
-        return ()
-
     def collect(self) -> Iterator[Metric]:
         """Return all metrics of the present."""
         now = self._snapshot()
@@ -71,7 +75,7 @@ class WorkerCollector(Collector):
         yield from _alerts(now.get("alerts"), self._pipeline)
 
 
-class SupervisorCollector(Collector):
+class SupervisorCollector(OnDemand):
     """Collects what a supervisor knows of its slots.
 
     Parameters
@@ -86,10 +90,6 @@ class SupervisorCollector(Collector):
     def __init__(self, pipeline: str, snapshot: Callable[[], Snapshot]) -> None:
         self._pipeline = pipeline
         self._snapshot = snapshot
-
-    def describe(self) -> Iterable[Metric]:
-        """Return nothing, as a worker's collector does."""
-        return ()
 
     def collect(self) -> Iterator[Metric]:
         """Return all metrics of the present."""

@@ -10,10 +10,10 @@ from typing import Any
 import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
 from headrace.app.alerting.channels import Channel
 from headrace.app.alerting.message import message_of
+from headrace.app.prometheus import OnDemand
 from headrace.streams.engine.connection import Connection
 from headrace.streams.engine.courier import Courier
 from headrace.streams.engine.roles import group_of
@@ -96,7 +96,7 @@ def sending(
             sender.join()
 
 
-class DeliveryCollector(Collector):
+class DeliveryCollector(OnDemand):
     """Collects how deliveries go, for Prometheus.
 
     Parameters
@@ -110,10 +110,6 @@ class DeliveryCollector(Collector):
     def __init__(self, pipeline: str, senders: Sequence[Sender]) -> None:
         self._pipeline = pipeline
         self._senders = senders
-
-    def describe(self) -> Iterable[Metric]:
-        """Return nothing: what there is is known when it is asked for."""
-        return ()
 
     def collect(self) -> Iterator[Metric]:
         """Return all metrics of the present."""
