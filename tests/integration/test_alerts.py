@@ -10,7 +10,6 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,10 +18,8 @@ from headrace.app.alerting.channels import Channel
 from headrace.app.alerting.message import message_of
 from headrace.app.alerting.sender import Sender, group_prefix, sending
 from headrace.app.alerting.standing import alerts_standing
-from headrace.app.stack.stack import Stack
 from headrace.schemas.codec import Codec
 from headrace.schemas.records import ALERT
-from headrace.streams.engine.admin import Topics
 from headrace.streams.engine.connection import Connection
 from headrace.streams.engine.groups import Groups
 from headrace.streams.engine.ids import SchemaIds
@@ -220,14 +217,6 @@ def test_groups_are_found_by_their_names_beginning(post: Post) -> None:
         post.wait_for("a")
     prefix = group_prefix(post.name)
     assert Groups(post.kafka).names(prefix) == [prefix + post.channel().name]
-
-
-@pytest.fixture
-def shop(tmp_path: Path, stack: Stack, redis_url: str) -> Iterator[Shop]:
-    found = Shop(tmp_path, stack, redis_url)
-    yield found
-    found.store.close()
-    Topics(found.kafka.brokers).delete(found.topics)
 
 
 @pytest.mark.slow

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -24,21 +23,12 @@ from confluent_kafka.admin import (
 )
 
 from headrace.app.board import board_of
-from headrace.app.stack.stack import Stack
 from headrace.streams.engine.admin import Topics
 from headrace.streams.engine.roles import group_of
 from headrace.streams.flow import ROLES
 from tests.systems.shop import SLICE, Shop, Terminal, wait_until
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def shop(tmp_path: Path, stack: Stack, redis_url: str) -> Iterator[Shop]:
-    found = Shop(tmp_path, stack, redis_url)
-    yield found
-    found.store.close()
-    Topics(found.kafka.brokers).delete(found.topics)
 
 
 def test_topics_are_created_once_and_differences_are_said(shop: Shop) -> None:
