@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any, NamedTuple
+
+from headrace.streams.observe import ALL
+from headrace.streams.records import Record
 
 _PSI = "psi.feature."
 _LETTERS = "dead_letters."
@@ -21,6 +26,23 @@ class Value(NamedTuple):
 
 Values = dict[str, Value]
 """Values of one window, or of the whole run, by the metric's name."""
+
+
+def window_of_all(record: Record) -> str | None:
+    """Return the window that a metric is of; None of a segment's, as most are: by its key alone.
+
+    A key is ``[metric, segment, window, start]``.
+    """
+    try:
+        _, segment, window, _ = json.loads(record.key or b"")
+    except ValueError:
+        return None
+    return str(window) if segment == ALL else None
+
+
+def quantile(rising: Sequence[float], share: float) -> float | None:
+    """Return the least of rising numbers that so large a share of them does not exceed."""
+    return float(rising[max(0, ceil(share * len(rising)) - 1)]) if rising else None
 
 
 def value_in(fields: Mapping[str, Any]) -> Value:

@@ -7,25 +7,22 @@ which this process had its prediction in hand.
 
 from __future__ import annotations
 
-import json
 import time
 from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
-from math import ceil
 from threading import Lock
 from typing import Any, NamedTuple
 
-from headrace.app.values import Values, value_in
+from headrace.app.values import Values, quantile, value_in, window_of_all
 from headrace.streams.engine.connection import Connection
-from headrace.streams.engine.watch import Seen, Wanted, watch
+from headrace.streams.engine.watch import Seen, Wanted, every, watch
 from headrace.streams.records import Record
+from headrace.streams.stages.bulletin import WHOLE_RUN
 from headrace.streams.topics import Topics
 
-WHOLE_RUN = "all"
 DAY = "1d"
 
-_ALL = "all"
 _DAY_MS = 86_400_000
 _DAYS_KEPT = 400
 _RECENT = 2_000
@@ -65,7 +62,7 @@ class Observed:
         """Read until ``go_on`` returns False: what the thread runs."""
         topics: dict[str, Wanted | None] = {
             self._topics.metrics: _is_of_all,
-            self._topics.predictions: _always,
+            self._topics.predictions: every,
             self._topics.events: None,
             self._topics.examples: None,
         }
@@ -127,7 +124,7 @@ class Observed:
         """Return the latency of all predictions, or of the last few thousand."""
         with self._lock:
             found = sorted(self._recent if recent else self._latencies)
-        return Latency(_quantile(found, 0.5), _quantile(found, 0.99), len(found))
+        return Latency(quantile(found, 0.5), quantile(found, 0.99), len(found))
 
     # -- records
 
@@ -167,21 +164,6 @@ class Observed:
         self._recent.append(latency_ms)
 
 
-def _always(record: Record) -> bool:
-    return True
-
-
 def _is_of_all(record: Record) -> bool:
-    """Whether a metric speaks of everything, not of a segment, in a window that is shown.
-
-    By its key, ``[metric, segment, window, start]``: most records are of segments.
-    """
-    try:
-        _, segment, window, _ = json.loads(record.key or b"")
-    except ValueError:
-        return False
-    return segment == _ALL and window in {WHOLE_RUN, DAY}
-
-
-def _quantile(rising: Sequence[float], share: float) -> float | None:
-    return rising[max(0, ceil(share * len(rising)) - 1)] if rising else None
+    """Whether a metric speaks of everything, not of a segment, in a window that is shown."""
+    return window_of_all(record) in {WHOLE_RUN, DAY}

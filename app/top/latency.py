@@ -9,15 +9,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping
-from math import ceil
 from typing import Any, NamedTuple
 
 from confluent_kafka import TopicPartition
 
+from headrace.app.values import quantile
 from headrace.streams.engine.connection import Connection
-from headrace.streams.engine.messages import grouped
-from headrace.streams.engine.watch import watch
-from headrace.streams.records import Record
+from headrace.streams.engine.messages import fetched, grouped
+from headrace.streams.engine.watch import every, watch
 from headrace.streams.topics import Topics
 
 NEWEST = 200
@@ -29,7 +28,6 @@ RECENT_S = 60.0
 _KEPT = 2_000
 _LIMIT_S = 2.0
 _WAIT_S = 0.1
-_FETCH = 500
 
 Place = tuple[int, int]
 """Partition and offset of an event."""
@@ -82,7 +80,7 @@ class Latency:
     def figures(self) -> Figures:
         """Return the latency of the last minute, as far as it was looked at."""
         found = sorted(latency for _, latency in list(self._found.values()))
-        return Figures(_quantile(found, 0.5), _quantile(found, 0.99), len(found))
+        return Figures(quantile(found, 0.5), quantile(found, 0.99), len(found))
 
     def _is_old(self, since_ms: float) -> bool:
         return self._found[self._order[0]][0] < since_ms
@@ -97,7 +95,7 @@ class Latency:
             return len(ended) < count and time.monotonic() < until
 
         found = {}
-        wanted = {topic: _always}
+        wanted = {topic: every}
         for batch in watch(self._kafka, wanted, go_on, last=NEWEST, at_end=ended.add):
             for record, fields in batch:
                 if fields is not None:
@@ -113,9 +111,7 @@ class Latency:
         with self._kafka.asking(f"{topic} could not be read"), self._kafka.consumer() as consumer:
             consumer.assign([TopicPartition(topic, n, at) for n, at in firsts.items()])
             while len(found) < len(places) and time.monotonic() < until:
-                first = consumer.poll(_WAIT_S)
-                messages = [] if first is None else [first, *consumer.consume(_FETCH, 0)]
-                for (_, number), records in grouped(messages, _pass_over):
+                for (_, number), records in grouped(fetched(consumer, _WAIT_S), _pass_over):
                     for record in records:
                         if (number, record.offset) in places:
                             found[number, record.offset] = record.timestamp_ms
@@ -124,11 +120,3 @@ class Latency:
 
 def _pass_over(error: Any) -> None:
     """Wait for what comes; if nothing does, this look is in vain, and the next one may not be."""
-
-
-def _always(record: Record) -> bool:
-    return True
-
-
-def _quantile(rising: list[int], share: float) -> float | None:
-    return float(rising[max(0, ceil(share * len(rising)) - 1)]) if rising else None

@@ -6,30 +6,27 @@ its key, without being decoded.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 from typing import Any
 
 from headrace.app.top.series import Series
-from headrace.app.values import Value, Values, value_in
+from headrace.app.values import Value, Values, value_in, window_of_all
 from headrace.streams.duration import duration_ms
 from headrace.streams.engine.connection import Connection
-from headrace.streams.engine.watch import Seen, watch
+from headrace.streams.engine.watch import Seen, every, watch
 from headrace.streams.records import Record
+from headrace.streams.stages.bulletin import WHOLE_RUN
 from headrace.streams.topics import Topics
 
 LOOK_BACK = 200_000
 """How many records before the end of ``<p>.metrics`` reading begins: a second or two of work."""
 
-WHOLE_RUN = "all"
 WINDOWS_KEPT = 40
 """Windows of each length, and alerts, that are remembered."""
 
 COUNTED = ("events", "routed", "labelled", "examples")
 """Counts whose rise is followed."""
-
-_ALL = "all"
 
 
 class Observed:
@@ -56,8 +53,8 @@ class Observed:
 
     def follow(self, kafka: Connection, go_on: Callable[[], bool]) -> None:
         """Read until ``go_on`` returns False: what the thread runs."""
-        every = {self._topics.metrics: _speaks_of_all, self._topics.alerts: _always}
-        wanted = {topic: what for topic, what in every.items() if topic in self._read}
+        known = {self._topics.metrics: _speaks_of_all, self._topics.alerts: every}
+        wanted = {topic: what for topic, what in known.items() if topic in self._read}
         ended = self._ended
         for batch in watch(
             kafka, wanted, go_on, last=LOOK_BACK, at_end=lambda place: ended.add(place[0])
@@ -150,13 +147,4 @@ _NOTHING = Value(None, 0, None)
 
 
 def _speaks_of_all(record: Record) -> bool:
-    """Whether a metric speaks of everything, not of a segment; by its key."""
-    try:
-        _, segment, _, _ = json.loads(record.key or b"")
-    except ValueError:
-        return False
-    return bool(segment == _ALL)
-
-
-def _always(record: Record) -> bool:
-    return True
+    return window_of_all(record) is not None

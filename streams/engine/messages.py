@@ -6,9 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from typing import Any
 
+from confluent_kafka import Consumer, Message
+
 from headrace.streams.records import Record, TopicPartition
 
 _RECORD = repeat(Record)
+_FETCH = 1_000
+
+
+def fetched(consumer: Consumer, wait_s: float) -> list[Message]:
+    """Return what has come, waiting a little for the first; ``consume(n, t)`` waits for all n."""
+    first = consumer.poll(wait_s)
+    return [] if first is None else [first, *consumer.consume(_FETCH, 0)]
 
 
 def records_of(topic: str, partition: int, messages: Sequence[Any]) -> list[Record]:

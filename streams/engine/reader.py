@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from difflib import get_close_matches
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,13 +14,14 @@ from headrace.schemas.errors import ServiceError
 from headrace.streams.engine.connection import REQUEST_S, Connection
 from headrace.streams.engine.decoder import Decoder
 from headrace.streams.engine.ids import SchemaIds
+from headrace.streams.engine.messages import fetched
 from headrace.streams.records import Record
 from headrace.streams.topics import Topics
 
 if TYPE_CHECKING:
     import polars
 
-_FETCH = 1_000
+_WAIT_S = 0.1
 _SILENCE_S = 30.0
 _SKIPPED_MAX = 1_000
 
@@ -138,7 +139,7 @@ class Reading:
             ended: set[int | None] = set()
             heard = monotonic()
             while self._follow or len(ended) < len(partitions):
-                for message in _fetched(consumer):
+                for message in fetched(consumer, _WAIT_S):
                     heard = monotonic()
                     error = message.error()
                     if error is None:
@@ -166,12 +167,6 @@ class Reading:
             place.offset = first if self._last is None else max(first, end - self._last)
             starts.append(place)
         return starts
-
-
-def _fetched(consumer: Consumer) -> Sequence[Message]:
-    """Return what has come, waiting a little for the first; ``consume(n, t)`` waits for all n."""
-    message = consumer.poll(0.1)
-    return [] if message is None else [message, *consumer.consume(_FETCH, 0)]
 
 
 def _record_of(message: Any) -> Record:

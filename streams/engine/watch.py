@@ -12,11 +12,10 @@ from headrace.schemas.errors import ServiceError
 from headrace.streams.engine.connection import REQUEST_S, Connection
 from headrace.streams.engine.decoder import Decoder
 from headrace.streams.engine.ids import SchemaIds
-from headrace.streams.engine.messages import grouped
+from headrace.streams.engine.messages import fetched, grouped
 from headrace.streams.records import Record
 from headrace.streams.records import TopicPartition as Place
 
-_FETCH = 1_000
 _WAIT_S = 0.1
 _END = KafkaError._PARTITION_EOF  # noqa: SLF001 - a public code
 
@@ -82,12 +81,16 @@ def watch(
     with kafka.asking(what), kafka.consumer() as consumer:
         consumer.assign(_beginnings(consumer, topics, kafka, last))
         while go_on():
-            first = consumer.poll(_WAIT_S)
-            messages = [] if first is None else [first, *consumer.consume(_FETCH, 0)]
+            messages = fetched(consumer, _WAIT_S)
             batch = [record for _, records in grouped(messages, check) for record in records]
             for place in _ended(messages):
                 at_end(place)
             yield [Seen(record, _fields(decoders.get(record.topic), record)) for record in batch]
+
+
+def every(record: Record) -> bool:
+    """Have each record of a topic decoded."""
+    return True
 
 
 def _decoders(
