@@ -52,7 +52,7 @@ def _delivery(parcel: Parcels, prefix: str) -> dict[str, Any]:
     held_up = parcel.hindrance
     return {
         "channel": parcel.group.removeprefix(prefix),
-        "waiting": parcel.waiting,
+        "waiting": len(parcel.waiting),
         "failures": 0 if held_up is None else held_up.failures,
         "since": None if held_up is None else _iso(held_up.since_s),
         "reason": "" if held_up is None else held_up.reason,

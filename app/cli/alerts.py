@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Annotated
 
 import typer
 
@@ -13,6 +14,7 @@ EXAMPLE = "headrace alerts test"
 
 LIST_EXAMPLE = "headrace alerts list flights"
 SEND_EXAMPLE = "headrace alerts send flights"
+SKIP_EXAMPLE = "headrace alerts skip flights json-3fa9c1d2"
 TEST_EXAMPLE = "headrace alerts test"
 
 
@@ -26,6 +28,7 @@ def group() -> typer.Typer:
     )
     found.command("list", epilog=f"Example: {LIST_EXAMPLE}")(list_alerts)
     found.command("send", epilog=f"Example: {SEND_EXAMPLE}")(send)
+    found.command("skip", epilog=f"Example: {SKIP_EXAMPLE}")(skip)
     found.command("test", epilog=f"Example: {TEST_EXAMPLE}")(test)
     return found
 
@@ -72,6 +75,31 @@ def send(pipeline: Name) -> None:
         signal.signal(number, lambda *_: stopping.set())
     with sending(kafka, topics.alerts, name, channels):
         stopping.wait()
+
+
+def skip(
+    pipeline: Name,
+    channel: Annotated[
+        str,
+        typer.Argument(
+            help="The channel's name, as `headrace alerts list` says it.", show_default=False
+        ),
+    ],
+    everything: Annotated[
+        bool, typer.Option("--all", help="Pass over all that wait, not only the one in the way.")
+    ] = False,
+) -> None:
+    """Have a channel pass over the alert that it does not take; later ones are sent."""
+    from headrace.app.alerting.message import summary
+    from headrace.app.alerting.skipping import skip as skip_alerts
+    from headrace.app.services import find_kafka
+    from headrace.app.settings import settings_from
+    from headrace.app.targets import known_topics, name_of
+
+    kafka = find_kafka(settings_from(os.environ))
+    topics, name = known_topics(pipeline, kafka), name_of(pipeline)
+    for alert in skip_alerts(kafka, topics.alerts, name, channel, everything=everything):
+        typer.echo(f"{channel}: passed over: {summary(alert)} ({alert['id']}).")
 
 
 def test() -> None:

@@ -9,13 +9,18 @@ is that offset's metadata: both are seen from everywhere, and outlive the proces
 
 A crash before 3 hands the record over once more: none is lost, one may come twice. Of several
 couriers of a group one works, and another takes its place when it has gone.
+
+What will never be taken a person can have passed over (:func:`pass_over`): up to where stands as
+the committed offset of a second group, which never has a member. So it can be said from anywhere,
+and a courier that works, or one that starts later, finds it.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from threading import Event
 from typing import Any, NamedTuple
 
@@ -43,6 +48,8 @@ _FOLLOWING = {
 }
 _POLL_S = 0.2
 _ASK_AGAIN_S = 2.0
+_PASSED_OVER = ".passed-over"
+"""Behind a group's name: that of the group whose offset says up to where is passed over."""
 
 _log = structlog.get_logger("headrace.courier")
 
@@ -135,7 +142,8 @@ class Courier:
         self._group = group
         self._deliver = deliver
         self._due = due
-        self._passed_over: Collection[int] = ()
+        self._not_due: Collection[int] = ()
+        self._passed_to = 0
         self._gone = False
 
     def run(self, stopping: Event) -> None:
@@ -148,15 +156,20 @@ class Courier:
                 _log.warning("alerts are not sent for now", group=self._group, reason=str(error))
                 stopping.wait(_ASK_AGAIN_S)
 
+    @cached_property
+    def _groups(self) -> Groups:
+        return Groups(self._kafka)
+
     def _begin(self) -> None:
         """At the very first start, see what is due of the past, and begin with the first of it."""
-        groups, place = Groups(self._kafka), (self._topic, 0)
+        groups, place = self._groups, (self._topic, 0)
+        self._passed_to = _passed_to(groups, self._group, self._topic)
         if place in groups.committed(self._group):
             return
         records = list(Reading(self._kafka, self._topic).records())
         there = [record.offset for record, _ in records]
         due = set(self._due(records))
-        self._passed_over = {offset for offset in there if offset not in due}
+        self._not_due = {offset for offset in there if offset not in due}
         start = min(due, default=there[-1] + 1 if there else groups.bounds([place])[place][0])
         groups.commit(self._group, {place: Committed(start, "")})
 
@@ -187,13 +200,18 @@ class Courier:
         at = message.offset()
         assert at is not None
         found = None if message.value() is None else decoder.decode(message.value())
-        if found is None or at in self._passed_over:
+        if found is None or at in self._not_due:
             return
         if isinstance(found, Undecodable):
             _log.error("passed over: it does not decode", offset=at, reason=found.detail)
             return
         self.hindrance = None
         while not stopping.is_set() and not self._gone:
+            if at < self._passed_to:
+                _log.warning("passed over, as was asked for", group=self._group, offset=at)
+                self.hindrance = None
+                self._commit(consumer, at + 1, "")
+                return
             reason = self._deliver(found)
             if reason is None:
                 self.hindrance = None
@@ -202,7 +220,7 @@ class Courier:
                 return
             hindrance = self._noted(reason, at)
             self._commit(consumer, at, hindrance.as_text())
-            self._wait(consumer, pause_s(hindrance.failures), stopping)
+            self._wait(consumer, at, pause_s(hindrance.failures), stopping)
 
     def _noted(self, reason: str, at: int) -> Hindrance:
         self.failed += 1
@@ -216,12 +234,17 @@ class Courier:
         place = TopicPartition(self._topic, 0, offset, meta)
         consumer.commit(offsets=[place], asynchronous=False)
 
-    def _wait(self, consumer: Consumer, seconds: float, stopping: Event) -> None:
-        """Pause, and stay a member of the group meanwhile."""
+    def _wait(self, consumer: Consumer, at: int, seconds: float, stopping: Event) -> None:
+        """Pause, and stay a member of the group meanwhile; no longer if it is to be passed over."""
         places = [TopicPartition(self._topic, 0)]
         consumer.pause(places)
-        until = time.monotonic() + seconds
+        until, ask_at = time.monotonic() + seconds, 0.0
         while time.monotonic() < until and not stopping.is_set() and not self._gone:
+            if time.monotonic() >= ask_at:
+                self._passed_to = _passed_to(self._groups, self._group, self._topic)
+                ask_at = time.monotonic() + _ASK_AGAIN_S
+            if at < self._passed_to:
+                break
             message = consumer.poll(_POLL_S)
             if message is not None and message.error() is None:  # given away and back meanwhile
                 self._gone = True
@@ -235,17 +258,34 @@ def _passes(error: KafkaError) -> bool:
     return end or bool(error.retriable())
 
 
+# -- as anybody can see it, and change it
+
+
+def _passed_to(groups: Groups, group: str, topic: str) -> int:
+    """Return the offset before which a group's courier passes everything over."""
+    said = groups.committed(group + _PASSED_OVER).get((topic, 0))
+    return 0 if said is None else said.offset
+
+
+def pass_over(kafka: Connection, topic: str, group: str, offset: int) -> None:
+    """Have a group's courier pass over all that it has not handed over before an offset.
+
+    A courier that works does so within seconds, another when it starts.
+    """
+    Groups(kafka).commit(group + _PASSED_OVER, {(topic, 0): Committed(offset, "")})
+
+
 class Parcels(NamedTuple):
-    """How a courier's group stands, as anybody can see it.
+    """How a courier's group stands.
 
     Attributes
     ----------
     waiting
-        How many records it has not handed over.
+        The offsets of the records that it has yet to hand over.
     """
 
     group: str
-    waiting: int
+    waiting: Sequence[int]
     hindrance: Hindrance | None
 
 
@@ -265,7 +305,10 @@ def parcels(
     found = []
     for name in groups.names(prefix):
         at = groups.committed(name).get((topic, 0))
-        if at is not None:
-            waiting = sum(offset >= at.offset for offset in offsets)
-            found.append(Parcels(name, waiting, Hindrance.of_text(at.meta) if waiting else None))
+        if at is None or name.endswith(_PASSED_OVER):
+            continue
+        passed_to = _passed_to(groups, name, topic)
+        waiting = [offset for offset in offsets if offset >= max(at.offset, passed_to)]
+        is_held_up = bool(waiting) and at.offset >= passed_to
+        found.append(Parcels(name, waiting, Hindrance.of_text(at.meta) if is_held_up else None))
     return found

@@ -17,8 +17,10 @@ import pytest
 from headrace.app.alerting.channels import Channel
 from headrace.app.alerting.message import message_of
 from headrace.app.alerting.sender import Sender, group_prefix, sending
+from headrace.app.alerting.skipping import skip
 from headrace.app.alerting.standing import alerts_standing
 from headrace.schemas.codec import Codec
+from headrace.schemas.errors import InputError
 from headrace.schemas.records import ALERT
 from headrace.streams.engine.connection import Connection
 from headrace.streams.engine.groups import Groups
@@ -139,6 +141,42 @@ def _waits(post: Post, fits: Callable[[dict[str, Any]], bool]) -> bool:
     return fits(delivery)
 
 
+def test_what_is_never_taken_can_be_passed_over_while_it_is_tried(post: Post) -> None:
+    with post.sending():
+        post.write(("a", "begun"))
+        post.wait_for("a")
+        post.hook.status = 413
+        post.write(("b", "begun"), ("c", "begun"))
+        until(lambda: _waits(post, lambda it: it["failures"] >= 1))
+        assert [each["id"] for each in skipped(post)] == ["b"]
+        until(lambda: _waits(post, lambda it: it["waiting"] == 1 and it["failures"] >= 1))
+        post.hook.status = 200
+        post.wait_for("a", "c")
+
+
+def test_what_waits_while_nobody_sends_can_be_passed_over(post: Post) -> None:
+    with post.sending():
+        post.write(("a", "begun"))
+        post.wait_for("a")
+        until(lambda: _waits(post, lambda it: it["waiting"] == 0))
+    with pytest.raises(InputError, match="has delivered everything"):
+        skipped(post, everything=True)
+    post.write(("b", "begun"), ("c", "begun"))
+    with pytest.raises(InputError, match="has not failed to deliver any of the 2 alerts"):
+        skipped(post)
+    with pytest.raises(InputError, match=r"No channel is called .* Did you mean"):
+        skip(post.kafka, post.topic, post.name, post.channel().name + "x", everything=True)
+    assert [each["id"] for each in skipped(post, everything=True)] == ["b", "c"]
+    assert _waits(post, lambda it: it["waiting"] == 0)
+    with post.sending():
+        post.write(("d", "begun"))
+        post.wait_for("a", "d")
+
+
+def skipped(post: Post, *, everything: bool = False) -> list[dict[str, Any]]:
+    return skip(post.kafka, post.topic, post.name, post.channel().name, everything=everything)
+
+
 def test_one_of_two_senders_works_and_the_other_takes_its_place(post: Post) -> None:
     first, second = post.sender(), post.sender()
     first.start()
@@ -208,7 +246,10 @@ class _Killed(Exception):
 
 
 def test_a_pipeline_that_has_no_alerts_topic_has_no_alerts(kafka: Connection) -> None:
-    assert alerts_standing(kafka, fresh_name("none"), "p") == {"open": [], "deliveries": []}
+    none = fresh_name("none")
+    assert alerts_standing(kafka, none, "p") == {"open": [], "deliveries": []}
+    with pytest.raises(InputError, match="No channel has sent anything yet"):
+        skip(kafka, none, "p", "json-1", everything=False)
 
 
 def test_groups_are_found_by_their_names_beginning(post: Post) -> None:
@@ -236,19 +277,22 @@ def test_run_sends_and_the_commands_say_how_it_stands(shop: Shop) -> None:
             post.write(("b", "begun"))
             until(lambda: post.hook.refused > 0)
             until(lambda: bool(_standing(shop)["deliveries"][0]["failures"]))
+            post.write(("c", "begun"))
         assert "pa55word" not in (shop.folder / "run.log").read_text()
         stands = json.loads(shop.headrace("status", shop.name, "--json").stdout)
         assert stands["alerts"] == _standing(shop)
-        assert [each["id"] for each in stands["alerts"]["open"]] == ["b", "a"]
+        assert [each["id"] for each in stands["alerts"]["open"]] == ["c", "b", "a"]
         for command in (("status", shop.name), ("alerts", "list", str(shop.file))):
             shown = shop.headrace(*command).stdout
             assert "feature.wind has changed" in shown
-            assert f"{post.channel().name}: 1 not delivered; tried" in shown
+            assert f"{post.channel().name}: 2 not delivered; tried" in shown
+        said = shop.headrace("alerts", "skip", shop.name, post.channel().name).stdout
+        assert said == f"{post.channel().name}: passed over: feature.wind has changed (b).\n"
         post.hook.status = 200
         sending = subprocess.Popen(
             shop.command("alerts", "send", shop.name), env=shop.environment, cwd=shop.folder
         )
-        post.wait_for("a", "b")
+        post.wait_for("a", "c")
         sending.send_signal(signal.SIGTERM)
         assert sending.wait(20) == 0
         shop.headrace("reset", shop.name, "--yes")

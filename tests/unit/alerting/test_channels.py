@@ -184,7 +184,7 @@ def test_alerts_test_says_of_each_url_whether_it_arrived(
 
 
 def test_the_commands_of_alerts_have_help_and_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("list", "send", "test"):
+    for name in ("list", "send", "skip", "test"):
         assert main(["alerts", name, "--help"]) == 0
         assert f"Example: headrace alerts {name}" in capsys.readouterr().out
 
