@@ -7,7 +7,7 @@ BIN := .venv/bin
 STAMP := .venv/.headrace-installed
 export PYTHONHASHSEED ?= 0
 
-.PHONY: help setup demo test test-unit test-simulation test-integration check coverage format lint types contracts bench drift-bench simulate faults clean
+.PHONY: help setup demo test test-unit test-simulation test-integration check coverage format lint types contracts bench drift-bench storms simulate faults clean
 
 help: ## Show these targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -65,6 +65,9 @@ bench: $(STAMP) ## The whole loop beside the in-process limit, in one run.
 
 drift-bench: $(STAMP) ## The alarms' promise, and their delay beside River's detectors.
 	@$(BIN)/python -m bench.drift $(ARGS)
+
+storms: $(STAMP) ## A year of flights: each alert beside the weather of its days.
+	@$(BIN)/python -m bench.storms $(ARGS)
 
 WORLDS ?= 1000
 simulate: $(STAMP) ## Many worlds: make simulate WORLDS=10000.

@@ -166,7 +166,7 @@ def replay(
     if partitions < 1:
         raise ValueError(f"partitions is {partitions}; there is at least 1")
     plan = plan_of(pipeline)
-    flow = MemoryFlow(_parts(plan, partitions))
+    flow = MemoryFlow(parts_in_memory(plan, partitions))
     for now in _steps(flow, _ordered(plan, events, labels), step):
         if progress is not None:
             progress(now)
@@ -174,7 +174,8 @@ def replay(
     return _result(flow)
 
 
-def _parts(plan: Plan, partitions: int) -> StageParts:
+def parts_in_memory(plan: Plan, partitions: int) -> StageParts:
+    """Return what the stages of a flow in memory are made of."""
     return StageParts(
         plan,
         numbered_codecs(plan.schemas),

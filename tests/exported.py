@@ -29,7 +29,7 @@ from headrace.streams.load import load_pipeline
 from headrace.streams.outgoing import Outgoing, outgoing_event, outgoing_label
 from headrace.streams.pipeline import Labels
 from headrace.streams.plan import Plan, plan_of
-from headrace.streams.replay import _parts
+from headrace.streams.replay import parts_in_memory
 from headrace.streams.rows import read_rows
 from headrace.streams.stages.monitor import MonitorStage
 from headrace.streams.twins.flow import MemoryFlow
@@ -75,7 +75,7 @@ def run() -> MemoryFlow:
     records = [outgoing_event(plan, each) for each in events]
     records += [outgoing_label(plan, each) for each in labels[: 9 * len(labels) // 10]]
     records.append(Outgoing(records[-1].time_ms, False, b"JFK", b"no JSON"))
-    flow = MemoryFlow(_parts(plan, 2))
+    flow = MemoryFlow(parts_in_memory(plan, 2))
     publish(flow, plan, sorted(records, key=lambda each: each.time_ms))
     return flow
 

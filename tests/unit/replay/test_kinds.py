@@ -73,7 +73,7 @@ def test_a_model_that_says_nothing_at_first() -> None:
 def by_reference(case: Case) -> tuple[MemoryFlow, Any]:
     """Replay a case with announcements as small as on Kafka."""
     plan = plan_of(case.pipeline)
-    parts = replace(replaying._parts(plan, 1), inline_bytes_max=INLINE_BYTES_MAX)
+    parts = replace(replaying.parts_in_memory(plan, 1), inline_bytes_max=INLINE_BYTES_MAX)
     flow = MemoryFlow(parts)
     for _ in replaying._steps(flow, replaying._ordered(plan, case.events, case.labels), None):
         pass
