@@ -226,6 +226,11 @@ class KafkaLog:
             for place in places
         }
 
+    def wait(self, why: str) -> None:
+        """Wait for as long as a request for stable offsets does."""
+        _log.warning("waiting for Kafka", reason=why)
+        time.sleep(self._timing.stable_s)
+
     def read(self, tp: TopicPartition, start: int, stop: int) -> Sequence[Record]:
         """Return records of a range, some or all of them."""
         return self._ranges.read(tp, start, stop)

@@ -117,6 +117,9 @@ class Log(Protocol):
     def committed(self, tps: Sequence[TopicPartition]) -> Mapping[TopicPartition, Committed | None]:
         """Return the group's *stable* committed offsets; raise :class:`Unstable` otherwise."""
 
+    def wait(self, why: str) -> None:
+        """Wait for a moment, since an answer cannot be true yet; log why."""
+
     def read(self, tp: TopicPartition, start: int, stop: int) -> Sequence[Record]:
         """Return records of ``start .. stop - 1`` at ``read_committed``, some or all of them.
 

@@ -6,7 +6,8 @@ The order is binding; PROTOCOL's scenarios break every other one:
 2. claim the store: from here on nobody else can write the task's state;
 3. read the witness (and, for LEARN, the head of the checkpoint chain);
 4. only then the *stable* committed offsets: they are at or beyond the claimed cut, since Kafka
-   always precedes the store;
+   always precedes the store; an answer that is not is asked for again for a while, since a
+   coordinator that has just come back may give an old one;
 5. restore: replay cut .. committed without emitting, and write the result;
 6. remember the task; only then may records be fetched and emitted.
 """
@@ -37,6 +38,9 @@ from headrace.streams.records import Record, TopicPartition
 PINNED = "pinned"
 """Metadata of offsets that were pinned at a first start: nothing has been processed yet."""
 
+DOUBTS_MAX = 20
+"""So often offsets that contradict the evidence are asked for again before they are believed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:
@@ -59,6 +63,16 @@ class _Evidence:
     def any(self) -> bool:
         return self.cut is not None or self.witness is not None or self.head > 0
 
+    def contradicts(self, spec: Spec, committed: Mapping[TopicPartition, Committed | None]) -> bool:
+        """Return whether these cannot be the committed offsets, if nothing was reset or lost."""
+        present = _present(committed)
+        if len(present) < len(committed):
+            return self.any or bool(present)
+        reached = dict(self.cut.offsets) if self.cut else {spec.inputs[0]: self.head}
+        return any(
+            present[topic, spec.id.partition].offset < offset for topic, offset in reached.items()
+        )
+
 
 def take_over(
     spec: Spec, stage: Stage, ports: Ports, token: str, *, start_at_end: bool = False
@@ -80,7 +94,7 @@ def take_over(
         Somebody else claimed the task meanwhile: poll the group, then try again.
     """
     evidence = yield from _evidence(spec, ports, token)
-    committed = yield from _stable_offsets(spec, ports.log)
+    committed = yield from _stable_offsets(spec, ports.log, evidence)
     ids = yield from _identity(spec, ports.log)
     _check_identity(spec, evidence.witness, ids)
     if None in committed.values():
@@ -114,14 +128,26 @@ def _evidence(spec: Spec, ports: Ports, token: str) -> Steps[_Evidence]:
     return _Evidence(cut, witness, head)
 
 
-def _stable_offsets(spec: Spec, log: Log) -> Steps[Mapping[TopicPartition, Committed | None]]:
-    """Ask until no transaction is pending on them; each answer may take a second."""
+def _stable_offsets(
+    spec: Spec, log: Log, evidence: _Evidence
+) -> Steps[Mapping[TopicPartition, Committed | None]]:
+    """Ask until no transaction is pending on them, and the answer can be true.
+
+    Each answer may take a second, and so does each pause. After many that cannot be true the last
+    one is returned: what contradicts the evidence for so long is refused, by whoever looks at it.
+    """
     tps = [(topic, spec.id.partition) for topic in spec.inputs]
+    doubts = 0
     while True:
         try:
-            return (yield from ask("log.committed", partial(log.committed, tps)))
+            committed = yield from ask("log.committed", partial(log.committed, tps))
         except Unstable:
             continue
+        if doubts == DOUBTS_MAX or not evidence.contradicts(spec, committed):
+            return committed
+        doubts += 1
+        why = f"{spec.id}: the committed offsets are behind its state"
+        yield from ask("log.wait", partial(log.wait, why))
 
 
 def _identity(spec: Spec, log: Log) -> Steps[Witness]:

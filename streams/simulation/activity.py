@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from headrace.schemas.errors import ServiceError
 from headrace.streams.protocol.ports import ProtocolError, UnknownOutcome
 from headrace.streams.protocol.steps import Call, Steps
+from headrace.streams.simulation.strikes import OLD_OFFSETS, older
 
 if TYPE_CHECKING:
     from headrace.streams.simulation.world import World
@@ -61,10 +62,7 @@ class Activity:
             return None
         if point.startswith(_SERVICES) and self._is_given_up(call):
             return Answer(error=UnknownOutcome(point))
-        try:
-            answer = Answer(call.make())
-        except Exception as error:  # noqa: BLE001 - told to whoever asked
-            answer = Answer(error=error)
+        answer = self._answered(call)
         if world.traced and (point not in QUIET or answer.error is not None):
             came = answer.value if answer.error is None else answer.error
             said = point if came is None else f"{point} -> {came!r}"
@@ -78,6 +76,15 @@ class Activity:
         if point.startswith("store.") and (late := world.hit("late")):
             world.later(late.choice([1, 30, 200]), partial(self._arrive_late, call))
         return answer
+
+    def _answered(self, call: Call[Any]) -> Answer:
+        """Make a call; committed offsets are older than they are, at times."""
+        try:
+            value = call.make()
+        except Exception as error:  # noqa: BLE001 - told to whoever asked
+            return Answer(error=error)
+        old = self.world.hit(OLD_OFFSETS) if call.point == "log.committed" else None
+        return Answer(value if old is None else older(self.world, value, old))
 
     def _is_slow(self, point: str) -> bool:
         """Let a call take long, at times; say whether it is yet to be made."""

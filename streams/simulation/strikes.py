@@ -6,10 +6,15 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import TYPE_CHECKING, cast
 
+from headrace.streams.protocol.ports import Committed
+from headrace.streams.records import TopicPartition
+
 if TYPE_CHECKING:
     from headrace.streams.simulation.registry import SimulatedRegistry
     from headrace.streams.simulation.world import World
     from headrace.streams.twins.store import MemoryStore
+
+Offsets = Mapping[TopicPartition, Committed | None]
 
 LOSSES = ("expire", "headcut", "recreate")
 """What no protocol can heal: the right answer is to refuse."""
@@ -136,7 +141,28 @@ CALL_FAULTS = (
 )
 """Faults of a single call."""
 
-FAULTS = (*CALL_FAULTS, *STRIKES)
+OLD_OFFSETS = "oldoffsets"
+"""A coordinator answers offsets of before, as one that has just come back was seen to do."""
+
+FAULTS = (*CALL_FAULTS, *STRIKES, OLD_OFFSETS)
+
+
+def older(world: World, committed: Offsets, rng: Random) -> Offsets:
+    """Return committed offsets as they were before their task's state was written.
+
+    Older than the truth, and not than the state: nobody could tell that from the truth. And a
+    learner's state is a checkpoint, of which it may have read before the newest was there.
+    """
+    found = dict(committed)
+    for _, decl, key in world.tasks():
+        cut = world.store.peek(key)[0] if decl.stored else None
+        for topic in decl.inputs if cut else ():
+            tp = (topic, key.partition)
+            known, reached = committed.get(tp), cut.next_of(topic) if cut else 0
+            if known is not None and reached:
+                at = rng.randrange(-1, reached)
+                found[tp] = None if at < 0 else known._replace(offset=at)
+    return found
 
 
 def lose(world: World, rng: Random) -> None:

@@ -100,7 +100,7 @@ def unstable_offsets(patch: Patch) -> None:
 
 def offsets_before_claim(patch: Patch) -> None:
     def take_over(spec: Any, stage: Any, ports: Ports, token: str) -> Steps[Task]:
-        offsets = yield from stable(spec, ports.log)
+        offsets = yield from stable(spec, ports.log, takeover._Evidence(None, None, 0))
 
         def known(*_: Any) -> Steps[Any]:
             yield from ()

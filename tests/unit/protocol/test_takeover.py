@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -14,6 +14,7 @@ from headrace.streams.protocol.ports import Committed, Lost, Unstable
 from headrace.streams.protocol.steps import drive
 from headrace.streams.protocol.takeover import Ports
 from headrace.streams.protocol.task import Task
+from headrace.streams.records import TopicPartition
 from tests.unit.protocol.parts import BESIDE, BOTH, IN, LEARN, SPEC, TASK, Adds, Learns, World
 
 
@@ -106,6 +107,57 @@ def test_offsets_that_are_pending_are_asked_for_until_they_are_stable() -> None:
     assert taken.position.next_of(IN) == 2
     with pytest.raises(Lost):
         ports.store.read(TASK, task.token, ())
+
+
+@pytest.mark.parametrize("old", [None, Committed(0), Committed(2)])
+def test_offsets_that_the_state_contradicts_are_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, old: Committed | None
+) -> None:
+    world = World()
+    worked(world, 1, 2, 3)
+    ports = world.ports()
+    waited = answer_old_offsets(monkeypatch, ports, old, times=3)
+    assert world.taken(ports).position.next_of(IN) == 3
+    assert waited == [f"{TASK}: the committed offsets are behind its state"] * 3
+
+
+def test_a_learner_asks_again_for_offsets_that_its_checkpoint_contradicts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    learned(world, 1, 2)
+    ports, again = world.ports(), Learns()
+    waited = answer_old_offsets(monkeypatch, ports, Committed(1), times=2)
+    world.taken(ports, again, LEARN)
+    assert (again.total, len(waited)) == (3, 2)
+
+
+def test_one_offset_of_two_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(IN, BESIDE)
+    ports = world.ports()
+    task = world.taken(ports, spec=BOTH)
+    drive(commit([(task, [world.batch(task, ports, IN)])], ports))
+    world.store.wipe()
+    world.registry.forget_task(TASK)
+    other = world.ports()
+    waited = answer_old_offsets(monkeypatch, other, None, times=1)
+    world.taken(other, spec=BOTH)
+    assert len(waited) == 1
+
+
+def answer_old_offsets(
+    patch: pytest.MonkeyPatch, ports: Ports, old: Committed | None, *, times: int
+) -> list[str]:
+    """Have the first answers say that ``in`` is where it was; return why was waited."""
+    true, waited = ports.log.committed, list[str]()
+
+    def committed(tps: Sequence[TopicPartition]) -> Mapping[TopicPartition, Committed | None]:
+        found = true(tps)
+        return {**found, (IN, 0): old} if len(waited) < times else found
+
+    patch.setattr(ports.log, "committed", committed)
+    patch.setattr(ports.log, "wait", waited.append)
+    return waited
 
 
 def refused(world: World, ports: Ports | None = None) -> str:
