@@ -38,6 +38,8 @@ class Done:
     ----------
     recovery_s
         Until each output and each committed offset that was live had gone on.
+    commit_s
+        Until each committed offset had gone on: outputs wait for one another besides.
     restore_s
         What those that were started again needed to take over their tasks, by their own word.
     gap_s
@@ -51,6 +53,7 @@ class Done:
     kind: str
     where: str
     recovery_s: float
+    commit_s: float
     restore_s: float
     gap_s: float | None
     took_s: float
@@ -119,7 +122,7 @@ class Campaign:
             if struck is None:
                 self.passed_over[kind.name] += 1
                 return None
-            recovery_s = self.trial.recovered_s(struck.since_s)
+            recovery_s, commit_s = self.trial.recovered_s(struck.since_s)
         except AssertionError as error:
             self._fail(self.failed, kind, str(error))
             self.trial.mend()
@@ -133,7 +136,8 @@ class Campaign:
         ended = {name: n for name, n in restarts.items() if n > 0}
         restored = [self.trial.system.restore_s(slots[name]) for name in ended]
         done = Done(
-            kind.name, struck.where, round(recovery_s, 2), round(max(restored, default=0.0), 2),
+            kind.name, struck.where, round(recovery_s, 2), round(commit_s, 2),
+            round(max(restored, default=0.0), 2),
             None if struck.gap_s is None else round(struck.gap_s, 2),
             round(time.monotonic() - begun_s, 2), ended, struck.note,
         )  # fmt: skip

@@ -83,7 +83,7 @@ def failed_over(trial: Trial, random: Random) -> Struck:
         trial.stack.kill("redis")
         replica.promote()
         since_s = time.time()
-        behind_s = trial.recovered_s(since_s)
+        behind_s, _ = trial.recovered_s(since_s)
         replica.hand_over(trial.stack.state_folder)
     trial.revive("redis")
     return Struck(f"Valkey, {seconds:g} s behind", since_s, f"went on after {behind_s:.1f} s")

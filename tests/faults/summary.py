@@ -39,17 +39,17 @@ def table(done: Sequence[Done], passed_over: Mapping[str, int]) -> Table:
 
 
 def killed(done: Sequence[Done]) -> dict[str, float]:
-    """Return how soon everything went on after workers were killed and their slots filled."""
+    """Return how soon all tasks had committed after workers were killed and slots were filled."""
     of = [each for each in done if each.kind.startswith(KILLED)]
     if not of:
         return {}
-    times = sorted(each.recovery_s for each in of)
+    times = sorted(each.commit_s for each in of)
     return {
         "faults": len(of),
         "p50_s": statistics.median(times),
         "p99_s": times[min(len(times) - 1, round(0.99 * len(times)))],
         "max_s": times[-1],
-        "within_3_s_and_restore": sum(each.recovery_s <= SOON_S + each.restore_s for each in of),
+        "within_3_s_and_restore": sum(each.commit_s <= SOON_S + each.restore_s for each in of),
         "restore_p50_s": statistics.median(each.restore_s for each in of),
     }
 
@@ -73,7 +73,7 @@ def lines(campaign: Campaign, verdict: Verdict) -> list[str]:
     found, tally = [], verdict.tally
     if soon := killed(campaign.done):
         found.append(
-            f"kill -9, the slot filled again: {soon['faults']} times; recovery p50"
+            f"kill -9, the slot filled again: {soon['faults']} times; the next commits p50"
             f" {soon['p50_s']:.1f} s, p99 {soon['p99_s']:.1f} s; {soon['within_3_s_and_restore']}"
             f" within {SOON_S:g} s and restoring (p50 {soon['restore_p50_s']:.1f} s)"
         )

@@ -105,7 +105,7 @@ def lost(trial: Trial, random: Random, *, name: str) -> Struck:
     """Kill a broker, see that everything goes on without it, and start it again."""
     since_s = time.time()
     trial.stack.kill(name)
-    recovery_s = trial.recovered_s(since_s)
+    recovery_s, _ = trial.recovered_s(since_s)
     trial.revive(name)
     trial.wait(_IN_SYNC_S)
     return Struck(f"broker {name}", since_s, f"went on with two after {recovery_s:.1f} s")

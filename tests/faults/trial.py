@@ -118,8 +118,13 @@ class Trial:
             if (said := board.get(name)) and said["pid"] == slot.pid and said["tasks"]
         ]
 
-    def recovered_s(self, since_s: float) -> float:
-        """Wait until everything goes on after a time; return how long that took from there.
+    def recovered_s(self, since_s: float) -> tuple[float, float]:
+        """Wait until everything goes on after a time.
+
+        Returns
+        -------
+        tuple
+            How long that took from there, and how long it took until all tasks had committed.
 
         Raises
         ------
@@ -132,8 +137,10 @@ class Trial:
         if not self.comes(lambda: not self.watch.silent(end), PATIENCE_S):
             raise Stuck(f"silent for {PATIENCE_S:g} s: {self.evidence}")
         found = self.watch.recovered_s(since_s)
+        committed = self.watch.recovered_s(since_s, commits=True)
         assert found is not None
-        return found
+        assert committed is not None
+        return found, committed
 
     def _evidence(self, silent: Sequence[str]) -> str:
         """Return what is silent, what the broker has of it, and how the workers stand."""

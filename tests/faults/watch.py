@@ -17,6 +17,10 @@ from headrace.streams.engine.connection import Connection
 from headrace.streams.records import TopicPartition
 
 _ASK_S = 0.2
+
+COMMITTED = "committed "
+"""Before the name of an input topic: its committed offset."""
+
 _UNCOMMITTED = {"isolation.level": "read_uncommitted"}
 
 _KEPT = 20_000
@@ -46,7 +50,7 @@ class Watch:
     ) -> None:
         self._kafka, self._topics = kafka, topics
         inputs = {topic for each in groups.values() for topic in each}
-        self._wanted = {*topics, *(f"committed {topic}" for topic in inputs)}
+        self._wanted = {*topics, *(f"{COMMITTED}{topic}" for topic in inputs)}
         self._arrivals: defaultdict[TopicPartition, deque[Arrival]] = defaultdict(
             lambda: deque(maxlen=_KEPT)
         )
@@ -78,7 +82,7 @@ class Watch:
                 begun_s = time.time()
                 with suppress(KafkaException):
                     for found in consumer.committed(places, timeout=2):
-                        place = f"committed {found.topic}", found.partition
+                        place = f"{COMMITTED}{found.topic}", found.partition
                         if before.get(place, found.offset) < found.offset:
                             self._arrivals[place].append(Arrival(asked_s, time.time()))
                         before[place] = found.offset
@@ -112,9 +116,16 @@ class Watch:
         """Take that to which something has come so far for what is live."""
         self._live = frozenset(self._arrivals)
 
-    def recovered_s(self, since_s: float) -> float | None:
-        """Return after how long all that was live had gone on; None if some of it has not yet."""
-        firsts = [self._first(place, since_s) for place in self._live]
+    def recovered_s(self, since_s: float, *, commits: bool = False) -> float | None:
+        """Return after how long all that was live had gone on; None if some of it has not yet.
+
+        Parameters
+        ----------
+        commits
+            Whether only committed offsets are looked at: outputs wait for their inputs too.
+        """
+        live = [place for place in self._live if not commits or place[0].startswith(COMMITTED)]
+        firsts = [self._first(place, since_s) for place in live]
         if None in firsts:
             return None
         return max(first for first in firsts if first is not None) - since_s
@@ -129,7 +140,7 @@ class Watch:
         found = []
         with self._kafka.consumer() as stable, self._kafka.consumer(_UNCOMMITTED) as all_there_is:
             for each in silent:
-                topic, _, number = each.removeprefix("committed ").rpartition("-")
+                topic, _, number = each.removeprefix(COMMITTED).rpartition("-")
                 place = Place(topic, int(number))
                 _, end = stable.get_watermark_offsets(place, timeout=10)
                 _, written = all_there_is.get_watermark_offsets(place, timeout=10)
