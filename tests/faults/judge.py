@@ -14,13 +14,14 @@ from headrace.streams.protocol.ports import Cut
 from headrace.streams.protocol.stage import Context
 from headrace.streams.protocol.steps import drive
 from headrace.streams.protocol.task import Spec, Task, apply_records
-from headrace.streams.records import Headers, Record
+from headrace.streams.records import Record
 from headrace.streams.twins.store import MemoryStore
 from tests.faults.system import System
-from tests.oracle.logs import LogRecord, Logs, read_logs, topic_names
+from tests.oracle.logs import Logs, read_logs, topic_names
 from tests.oracle.report import Report
 from tests.oracle.truth import check
 from tests.oracle.wire import Schemas
+from tests.systems.folded import Said, alerts_of_counts, records_of
 
 
 class Tally(NamedTuple):
@@ -117,9 +118,16 @@ def logs_of(system: System) -> Logs:
 
 
 def truth_of(system: System, logs: Logs) -> Report:
-    """Return the oracle's report over a run's logs, models and checkpoints included."""
+    """Return the oracle's report over a run's logs, models and alerts included."""
     loads = open_signer(system.settings).loads
-    return check(logs, loads=loads)
+    return check(logs, loads=loads, alerts=alerts_of(system, logs))
+
+
+def alerts_of(system: System, logs: Logs) -> list[Said]:
+    """Return the alerts that a fresh MONITOR raises on a run's counts."""
+    spec, _ = role_spec(system.prepared, "join")
+    (monitor,) = (stage.make(0) for stage in spec.stages if stage.name == "monitor")
+    return alerts_of_counts(monitor, system.plan.topics, logs)
 
 
 def state_differences(system: System, logs: Logs) -> list[str]:
@@ -149,16 +157,8 @@ def _records(logs: Logs, inputs: Iterable[str], number: int, cut: Cut) -> list[R
     found = []
     for topic in inputs:
         end = cut.next_of(topic)
-        found += [
-            Record(topic, number, r.offset, r.timestamp_ms, r.key, r.value, _headers(r))
-            for r in logs.records[topic, number]
-            if r.offset < end
-        ]
+        found += [each for each in records_of(logs, topic, number) if each.offset < end]
     return sorted(found, key=lambda record: record.timestamp_ms)  # stable: offsets stay in order
-
-
-def _headers(record: LogRecord) -> Headers:
-    return tuple((name, value or b"") for name, value in record.headers)
 
 
 def _folded(spec: Spec, stage: object, records: list[Record]) -> dict[str, bytes]:

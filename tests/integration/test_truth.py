@@ -10,7 +10,7 @@ from headrace.app.stack.stack import Stack
 from headrace.app.wiring import open_signer
 from headrace.streams.engine.pace import publish_in_step
 from headrace.streams.engine.publisher import Publisher
-from tests.faults.judge import checkpoint_differences, logs_of, state_differences
+from tests.faults.judge import alerts_of, checkpoint_differences, logs_of, state_differences
 from tests.faults.system import System, running
 from tests.oracle.artifacts import read_checkpoints
 from tests.oracle.truth import check
@@ -39,7 +39,8 @@ def test_the_week_in_half_hour_slices(
         assert set(system.stop()) == {0}
         logs = logs_of(system)
         checkpoints = read_checkpoints(postgres_url, system.name)
-        report = check(logs, loads=open_signer(system.settings).loads, checkpoints=checkpoints)
+        loads = open_signer(system.settings).loads
+        report = check(logs, loads=loads, checkpoints=checkpoints, alerts=alerts_of(system, logs))
         assert report.is_truth, report.text()
         assert not state_differences(system, logs)
         assert not checkpoint_differences(system)

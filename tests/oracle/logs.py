@@ -12,7 +12,7 @@ WATERMARK = "headrace-watermark"
 
 TOPICS = (
     "events", "labels", "labels-routed", "predictions", "examples", "models", "dead-letters",
-    "counts", "metrics",
+    "counts", "metrics", "alerts",
 )  # fmt: skip
 
 

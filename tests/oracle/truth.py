@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tests.oracle.alerts import Said, check_alerts
 from tests.oracle.counting import check_counts, count_outcomes, count_predictions
 from tests.oracle.digest import digest as plain_digest
 from tests.oracle.joining import check_examples, check_routed
@@ -23,6 +24,7 @@ def check(
     digest: Digest = plain_digest,
     avro: bool = False,
     checkpoints: Sequence[tuple[int, bytes]] = (),
+    alerts: Sequence[Said] | None = None,
 ) -> Report:
     """Fold a run's logs by plain River and compare everything that it said.
 
@@ -36,6 +38,9 @@ def check(
         Whether events and labels travel as Avro.
     checkpoints
         Offset and state of each checkpoint in the registry.
+    alerts
+        Key and value of each alert that the detectors raise on the run's counts, in order; None
+        holds alerts against their own laws alone.
     """
     report = Report()
     truth = Truth(Schemas(logs.schemas()), avro)
@@ -48,5 +53,6 @@ def check(
     count_outcomes(truth, examples, learned)
     check_counts(logs, truth, report)
     check_metrics(logs, truth, examples, report)
+    check_alerts(logs, truth, report, alerts)
     report.figures = figures(examples)
     return report

@@ -56,7 +56,7 @@ class MemorySystem:
             registered.add(registration)
             key, value = registration.encode()
             self._append(SCHEMAS_TOPIC, 0, key, value)
-        self._codecs = codecs_for(plan, registered)
+        self.codecs = codecs_for(plan, registered)
         self._served = fresh_served(plan, 1)
         self._followed = 0
         self._barriers = 0
@@ -68,7 +68,7 @@ class MemorySystem:
         ]
 
     def _task(self, decl: StageDecl, number: int) -> Task:
-        parts = StageParts(self.plan, self._codecs, self._partitions, 1, pickle.dumps, pickle.loads)
+        parts = StageParts(self.plan, self.codecs, self._partitions, 1, pickle.dumps, pickle.loads)
         stage = make_stage(decl.name, number, parts)
         task = TaskId(self.plan.name, 1, decl.name, number)
         cache, cut = Cache(1_000_000, whole=True), Cut(())
@@ -163,7 +163,7 @@ class MemorySystem:
         records = self._records[self.plan.topics.models, 0]
         if len(records) > self._followed:
             for record in reversed(records[self._followed :]):
-                said = self._codecs.model.decode(record.value)
+                said = self.codecs.model.decode(record.value)
                 assert isinstance(said, dict)
                 served = announced(self.plan, 1, said, pickle.loads, lambda _: None)
                 if served is not None:
