@@ -49,6 +49,25 @@ def killed_together(trial: Trial, random: Random) -> Struck:
     return Struck("all", since_s)
 
 
+def not_replaced(trial: Trial, random: Random) -> Struck | None:
+    """Kill a worker, and start none in its place before others of its role have its tasks."""
+    slot = busy_slot(trial, random)
+    if sum(slot.role == other.role for other in trial.system.slots.values()) < 2:
+        return None
+    settings = trial.system.settings
+    limit_s = (settings.session_ms + settings.transaction_ms) / 1000 + MOVED_S
+    slot.left_empty = True
+    try:
+        since_s = time.time()
+        slot.signal(signal.SIGKILL)
+        seconds = trial.wait_for(
+            lambda: not trial.watch.silent(since_s), limit_s, f"others have the tasks of {slot}"
+        )
+    finally:
+        slot.left_empty = False
+    return Struck(str(slot), since_s, f"others had its tasks after {seconds:.1f} s")
+
+
 def hung(trial: Trial, random: Random) -> Struck | None:
     """Let a thread stand still: the guard must see it, and end the process."""
     point = random.choice(("agent", "after:log.begin", "after:log.end"))
@@ -71,6 +90,9 @@ def _ended_by_itself(trial: Trial, slot: Slot, fault: Fault) -> Struck | None:
     return Struck(where, time.time(), f"ended after {seconds:.1f} s")
 
 
+MOVED_S = 10.0
+"""So long, and a session and a transaction's time-out, until tasks go on elsewhere."""
+
 KILLED = "kill -9"
 """Kinds that begin with it: workers whose slots are filled again at once."""
 
@@ -79,6 +101,7 @@ DEATHS = (
     Kind(f"{KILLED} within a commit", 130, killed_at_commit),
     Kind(f"{KILLED} within a take-over", 80, killed_at_take_over),
     Kind(f"{KILLED} of all at once", 16, killed_together),
+    Kind("killed and not replaced", 12, not_replaced),
     Kind("a thread hangs", 10, hung),
     Kind("an agent dies", 20, agent_died),
 )

@@ -58,6 +58,8 @@ class Slot:
         Whether SQLite's file may not grow, as this worker sees it.
     due_s
         Not before then the next process is started, as a supervisor does it.
+    left_empty
+        Whether no other process is started at all for now.
     """
 
     role: str
@@ -74,6 +76,7 @@ class Slot:
     following: Fault = NONE
     disk_full: bool = False
     due_s: float = 0.0
+    left_empty: bool = False
 
     def __str__(self) -> str:
         return f"{self.role}-{self.number}"

@@ -182,7 +182,7 @@ class System:
                 continue
             refused = ran and slot.codes[-1] == REFUSED
             assert not refused, f"{name} refused to start: no supervisor restarts it"
-            if time.monotonic() >= slot.due_s:
+            if not slot.left_empty and time.monotonic() >= slot.due_s:
                 following = (faults or {}).get(name)
                 slot.start(following.pop(0) if following else slot.following)
         self._keep_spares()

@@ -153,7 +153,7 @@ class Trial:
         self.stack.mend()
         self.system.set_disk(full=False)
         for slot in self.system.slots.values():
-            slot.following = NONE
+            slot.following, slot.left_empty = NONE, False
             slot.signal(signal.SIGCONT)
 
     def restarts(self) -> dict[str, int]:
