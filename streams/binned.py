@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from itertools import accumulate
 from math import ceil
+from typing import NamedTuple
 
 from headrace.streams.buckets import number_edges
 from headrace.streams.figures import Figure
@@ -59,10 +60,26 @@ def auc(true: Mapping[str, int] | None, false: Mapping[str, int] | None) -> Figu
     return Figure(halves / pairs, support, detail)
 
 
+class Calibration(NamedTuple):
+    """How far probabilities are from what comes true.
+
+    Attributes
+    ----------
+    error
+        The expected calibration error; ``detail`` has of each bin, by its number, the mean
+        probability and the share that came true: ``said.3``, ``came.3``.
+    bias
+        The mean probability less the share that came true.
+    """
+
+    error: Figure
+    bias: Figure
+
+
 def calibration_error(
     sure: Mapping[str, int], sums: Callable[[str], int], hits: Mapping[str, int], unit: int
-) -> Figure:
-    """Return the expected calibration error over bins of equal width.
+) -> Calibration:
+    """Return the expected calibration error over bins of equal width, and the bias.
 
     Parameters
     ----------
@@ -75,9 +92,14 @@ def calibration_error(
     """
     n = family_sum(sure)
     if not n:
-        return Figure(None, 0)
-    gaps = sum(abs(sums(place) - unit * hits.get(place, 0)) for place in sure)
-    return Figure(gaps / (unit * n), n, {"bins": float(len(sure))})
+        return Calibration(Figure(None, 0), Figure(None, 0))
+    gaps, detail = [], {"bins": float(len(sure))}
+    for place in sorted(sure, key=rank_of):
+        gaps.append(sums(place) - unit * hits.get(place, 0))
+        detail[f"said.{place}"] = sums(place) / (unit * sure[place])
+        detail[f"came.{place}"] = hits.get(place, 0) / sure[place]
+    error = sum(map(abs, gaps)) / (unit * n)
+    return Calibration(Figure(error, n, detail), Figure(sum(gaps) / (unit * n), n))
 
 
 def quantile(family: Mapping[str, int] | None, hundredths: int) -> Figure:
@@ -96,14 +118,48 @@ def quantile(family: Mapping[str, int] | None, hundredths: int) -> Figure:
     >>> quantile({"0": 9, "1313": 1}, 50).value
     0.0
     """
+    found = _bucket_of_rank(family, hundredths)
+    if found is None:
+        return Figure(None, 0)
+    bucket, n = found
+    low, high = _whole_numbers(bucket)
+    return Figure((low + high) / 2, n, {"lower": float(low), "upper": float(high)})
+
+
+def quantile_within(
+    family: Mapping[str, int] | None, hundredths: int, edges: Callable[[int], tuple[float, float]]
+) -> Figure:
+    """Return a quantile of numbers counted by bucket: the middle of its bucket.
+
+    Parameters
+    ----------
+    hundredths
+        50 for the median.
+    edges
+        Returns the ends of a bucket.
+
+    Examples
+    --------
+    >>> quantile_within({"0": 1, "1313": 9}, 50, number_edges).value
+    1.015625
+    """
+    found = _bucket_of_rank(family, hundredths)
+    if found is None:
+        return Figure(None, 0)
+    bucket, n = found
+    low, high = sorted(edges(bucket))
+    return Figure((low + high) / 2, n, {"lower": low, "upper": high})
+
+
+def _bucket_of_rank(family: Mapping[str, int] | None, hundredths: int) -> tuple[int, int] | None:
+    """Return the bucket that holds the number of a rank, and how many numbers there are."""
     n = family_sum(family)
     if not n or family is None:
-        return Figure(None, 0)
+        return None
     rank = max(1, -(-hundredths * n // 100))
     buckets = sorted((rank_of(key), count) for key, count in family.items())
     reached = list(accumulate(count for _, count in buckets))
-    low, high = _whole_numbers(buckets[bisect_left(reached, rank)][0])
-    return Figure((low + high) / 2, n, {"lower": float(low), "upper": float(high)})
+    return buckets[bisect_left(reached, rank)][0], n
 
 
 def _whole_numbers(bucket: int) -> tuple[int, int]:

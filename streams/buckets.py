@@ -104,3 +104,23 @@ def _below_half(value: float) -> int:
     if exponent < PROBABILITY_EXPONENT_MIN or value <= 0:
         return PROBABILITY_LOWEST
     return exponent * PROBABILITY_SUBS + int(mantissa * 2 * PROBABILITY_SUBS) - PROBABILITY_SUBS
+
+
+def probability_edges(bucket: int) -> tuple[float, float]:
+    """Return the bounds of a probability's bucket.
+
+    Examples
+    --------
+    >>> [probability_edges(probability_bucket(value)) for value in (0.25, 0.75)]
+    [(0.25, 0.25390625), (0.74609375, 0.75)]
+    """
+    if bucket > 0:
+        low, high = probability_edges(1 - bucket)
+        return 1.0 - high, 1.0 - low
+    lowest = bucket <= PROBABILITY_LOWEST
+    return 0.0 if lowest else _half_edge(bucket), _half_edge(max(bucket, PROBABILITY_LOWEST) + 1)
+
+
+def _half_edge(bucket: int) -> float:
+    exponent, within = divmod(bucket, PROBABILITY_SUBS)
+    return ldexp(0.5 + within / (2 * PROBABILITY_SUBS), exponent)

@@ -96,15 +96,22 @@ def _sides(prefix: str) -> Mapping[bool, Names]:
 def _binary(prefix: str) -> Judge:
     decisions, sides, calibration = _decisions(prefix), _sides(prefix), _calibration(prefix)
     scored, loss, brier = f"{prefix}.scored", f"{prefix}.log_loss", f"{prefix}.brier"
+    loss_squared, brier_squared = f"{loss}_squared", f"{brier}_squared"
 
     def judge(label: bool, said: bool | None, score: float | None, _: Any) -> tuple[Pairs, Pairs]:
         decision = decisions[label, said]
         if said is None or score is None:
             return decision, []
-        likely = score if label else 1.0 - score
-        rest = [(sides[label][probability_bucket(score)], 1), (brier, _fixed((score - label) ** 2))]
-        rest += calibration(score, label)
-        return [*decision, (scored, 1), (loss, _surprise(likely))], rest
+        surprise = _surprise(score if label else 1.0 - score)
+        off = _fixed((score - label) ** 2)
+        rest = [
+            (sides[label][probability_bucket(score)], 1),
+            (loss_squared, surprise * surprise),
+            (brier, off),
+            (brier_squared, off * off),
+            *calibration(score, label),
+        ]
+        return [*decision, (scored, 1), (loss, surprise)], rest
 
     return judge
 
@@ -123,7 +130,9 @@ def _anomaly(prefix: str) -> Judge:
 
 def _multiclass(prefix: str) -> Judge:
     calibration = _calibration(prefix)
-    scored, loss = f"{prefix}.scored", f"{prefix}.log_loss"
+    scored, loss, loss_squared = (
+        f"{prefix}.{name}" for name in ("scored", "log_loss", "log_loss_squared")
+    )
 
     def judge(
         label: str, said: str | None, score: float | None, probabilities: Any
@@ -137,7 +146,9 @@ def _multiclass(prefix: str) -> Judge:
         rest = [(f"{prefix}.said:{answer}", 1)]
         if score is None or probabilities is None:
             return pairs, rest
-        pairs += [(scored, 1), (loss, _surprise(probabilities.get(label, 0.0)))]
+        surprise = _surprise(probabilities.get(label, 0.0))
+        pairs += [(scored, 1), (loss, surprise)]
+        rest.append((loss_squared, surprise * surprise))
         return pairs, rest + calibration(score, said == label)
 
     return judge
@@ -145,6 +156,7 @@ def _multiclass(prefix: str) -> Judge:
 
 def _regression(prefix: str) -> Judge:
     names = [f"{prefix}.{what}" for what in ("squared", "label", "label_squared")]
+    covered = f"{prefix}.covered"
 
     def judge(label: float, said: float | None, *_: Any) -> tuple[Pairs, Pairs]:
         if said is None:
@@ -153,7 +165,8 @@ def _regression(prefix: str) -> Judge:
         error = answer - truth
         further = (error * error, truth, truth * truth)
         pairs = [(f"{prefix}.n", 1), (f"{prefix}.absolute", abs(error))]
-        return pairs, list(zip(names, further, strict=True))
+        rest = list(zip(names, further, strict=True))
+        return pairs, [*rest, (covered, 1)] if error >= 0 else rest
 
     return judge
 

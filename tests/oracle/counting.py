@@ -113,12 +113,15 @@ def _confusion(prefix: str, label: bool, said: bool | None) -> tuple[str, int]:
 
 def _outcome(prefix: str, label: bool, score: float) -> list[tuple[str, int]]:
     """Return what is counted of every segment."""
-    likely = max(score if label else 1.0 - score, 1e-15)
     return [
         _confusion(prefix, label, score >= 0.5),
         (f"{prefix}.scored", 1),
-        (f"{prefix}.log_loss", millionths(-log(likely))),
+        (f"{prefix}.log_loss", _log_loss(label, score)),
     ]
+
+
+def _log_loss(label: bool, score: float) -> int:
+    return millionths(-log(max(score if label else 1.0 - score, 1e-15)))
 
 
 def _spread(prefix: str, label: bool, score: float) -> list[tuple[str, int]]:
@@ -126,7 +129,9 @@ def _spread(prefix: str, label: bool, score: float) -> list[tuple[str, int]]:
     tenth = min(int(score * 10), 9)
     pairs = [
         (f"{prefix}.{str(label).lower()}:{probability_bucket(score)}", 1),
+        (f"{prefix}.log_loss_squared", _log_loss(label, score) ** 2),
         (f"{prefix}.brier", millionths((score - label) ** 2)),
+        (f"{prefix}.brier_squared", millionths((score - label) ** 2) ** 2),
         (f"{prefix}.sure:{tenth}", 1),
         (f"{prefix}.sure_sum:{tenth}", millionths(score)),
     ]

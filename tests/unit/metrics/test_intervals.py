@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.streams.intervals import mean, share
+from headrace.streams.figures import Figure
+from headrace.streams.intervals import mean, of_ranks, of_values, share
 
 
 @pytest.mark.parametrize(
@@ -64,3 +65,26 @@ def test_means_have_the_normal_interval(values: list[int]) -> None:
 def test_without_squares_or_of_one_value_there_is_no_interval() -> None:
     assert mean(5_000_000, 0, 3, 1_000_000) == (5 / 3, 3, {})
     assert mean(5_000_000, 25 * 10**12, 1, 1_000_000) == (5, 1, {})
+
+
+def test_means_may_be_below_zero_where_they_are_said_to() -> None:
+    below = mean(-3, 5, 3, 1, least=-9.0)
+    assert below.value == -1
+    assert below.detail["low"] < -1 < below.detail["high"]
+
+
+def test_one_value_or_no_rank_has_no_interval() -> None:
+    assert of_values([(1, 3.0), (0, 0.0)]) == (3.0, 1, {})
+    assert of_ranks(Figure(None, 3)) == (None, 3, {})
+
+
+def test_the_interval_of_an_auc_has_the_truth_95_times_of_a_hundred() -> None:
+    draw, within, runs = random.Random(11), 0, 1_000
+    for _ in range(runs):
+        true = [draw.expovariate(1 / 2) for _ in range(30)]
+        false = [draw.expovariate(1) for _ in range(60)]
+        won = sum(a > b for a in true for b in false) / 1_800
+        known = {"positives": 30.0, "negatives": 60.0, "half_width": 0.0}
+        detail = of_ranks(Figure(won, 90, known)).detail
+        within += detail["low"] <= 2 / 3 <= detail["high"]  # of exponentials with means 2 and 1
+    assert 0.92 < within / runs < 0.98

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import inf, log, sqrt
 from random import Random
+from statistics import fmean, stdev
 from typing import Any, Literal
 
 import pytest
@@ -12,12 +14,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river import anomaly, linear_model, naive_bayes, preprocessing
 
-from headrace.streams.binned import OTHER_RANK, auc, calibration_error, quantile, rank_of
-from headrace.streams.buckets import number_bucket, probability_bucket
+from headrace.streams.binned import (
+    OTHER_RANK,
+    auc,
+    calibration_error,
+    quantile,
+    quantile_within,
+    rank_of,
+)
+from headrace.streams.buckets import (
+    number_bucket,
+    number_edges,
+    probability_bucket,
+    probability_edges,
+)
 from headrace.streams.figures import Figure
 from headrace.streams.metrics import Metrics
 from headrace.streams.outcomes import JUDGES, PROBABILITY_MIN
-from headrace.streams.pipeline import Cost, InEvent, Monitor, Source, value
+from headrace.streams.pipeline import Cost, InEvent, Labels, Monitor, Source, value
 from headrace.streams.plan import Plan, plan_of
 from headrace.streams.totals import Totals, add_values
 from tests.unit.stages.flow import IN_EVENT, PLAN, Reading, pipeline
@@ -97,11 +111,18 @@ def test_binary(pairs: list[tuple[bool, float]]) -> None:
         bins.setdefault(min(int(score * 10), 9), []).append((label, score))
     gaps = [abs(sum(score - label for label, score in members)) for members in bins.values()]
     assert found["calibration_error"].value == pytest.approx(sum(gaps) / n, abs=1e-6)
+    for place, members in bins.items():
+        detail = found["calibration_error"].detail
+        said, came = (sum(each[i] for each in members) / len(members) for i in (1, 0))
+        assert detail[f"said.{place}"] == pytest.approx(said, abs=1e-6)
+        assert detail[f"came.{place}"] == came
+    bias = sum(score - label for label, score in pairs) / n
+    assert found["calibration_bias"].value == pytest.approx(bias, abs=1e-6)
     tp = sum(label and score >= 0.5 for label, score in pairs)
-    said, true = sum(score >= 0.5 for _, score in pairs), sum(label for label, _ in pairs)
-    assert found["precision"].value == (tp / said if said else None)
+    said_true, true = sum(score >= 0.5 for _, score in pairs), sum(label for label, _ in pairs)
+    assert found["precision"].value == (tp / said_true if said_true else None)
     assert found["recall"].value == (tp / true if true else None)
-    assert found["f1"].value == (2 * tp / (said + true) if said + true else None)
+    assert found["f1"].value == (2 * tp / (said_true + true) if said_true + true else None)
     assert found["true_share"].value == true / n
 
 
@@ -116,6 +137,90 @@ def test_auc_of_many_is_within_its_half_width_and_that_is_small() -> None:
     assert exact is not None
     assert near.value is not None
     assert abs(near.value - exact) <= near.detail["half_width"] < 0.05
+
+
+def spread_of(values: list[float]) -> tuple[float, float]:
+    """Return the normal interval of a mean, directly."""
+    half = 1.959963984540054 * stdev(values) / len(values) ** 0.5
+    return fmean(values) - half, fmean(values) + half
+
+
+def test_losses_and_costs_have_intervals() -> None:
+    random = Random(5)
+    pairs = [(random.random() < 0.3, random.random()) for _ in range(400)]
+    totals = judged("binary", [(label, score >= 0.5, score, None) for label, score in pairs])
+    found = Metrics(plan_of(pipeline(decide=Cost(10, 120)))).figures(totals)
+    likely = [score if label else 1 - score for label, score in pairs]
+    paid = [120.0 * (t and s < 0.5) + 10.0 * (not t and s >= 0.5) for t, s in pairs]
+    for name, values in (
+        ("log_loss", [-log(each) for each in likely]),
+        ("brier", [(1 - each) ** 2 for each in likely]),
+        ("cost", paid),
+    ):
+        low, high = spread_of(values)
+        detail = found[name].detail
+        assert (detail["low"], detail["high"]) == pytest.approx((low, high), abs=1e-5), name
+
+
+def test_an_auc_and_an_f1_have_intervals_that_hold_the_truth_and_shrink() -> None:
+    random, widths = Random(9), {"auc": 9.0, "f1": 9.0}
+    for n in (60, 600, 6_000):
+        pairs = [(t, random.gauss(0.6 if t else 0.4, 0.15)) for t in (i % 3 == 0 for i in range(n))]
+        answers = [(t, s >= 0.5, min(1.0, max(0.0, s)), None) for t, s in pairs]
+        found = Metrics(PLAN).figures(judged("binary", answers))
+        for name, truth in (("auc", 0.827), ("f1", 0.658)):
+            detail = found[name].detail
+            assert detail["low"] <= truth <= detail["high"], (name, n)
+            assert detail["low"] < (found[name].value or 0) < detail["high"]
+            width = detail["high"] - detail["low"]
+            assert width < widths[name]
+            widths[name] = width
+
+
+def test_what_is_missing_is_said_of_features_that_miss_something() -> None:
+    totals: Totals = {"feature.load": {"null": 1, "1313": 3}, "feature.speed": {"1313": 4}}
+    found = Metrics(PLAN).figures(totals)
+    assert {name: found[name].value for name in found if name.startswith("missing.")} == {
+        "missing.feature.load": 0.25
+    }
+
+
+@given(st.lists(SCORES, min_size=1, max_size=40))
+def test_quantiles_of_scores_lie_in_their_buckets(scores: list[float]) -> None:
+    totals: Totals = {}
+    for score in scores:
+        add_values(totals, {f"score:{probability_bucket(score)}": 1})
+    found = Metrics(PLAN).figures(totals)
+    for hundredths in (10, 50, 90):
+        exact = sorted(scores)[max(0, -(-hundredths * len(scores) // 100) - 1)]
+        figure = found[f"score.p{hundredths}"]
+        assert figure.detail["lower"] <= exact <= figure.detail["upper"]
+        assert figure.value is not None
+        assert figure.detail["upper"] - figure.detail["lower"] <= 1 / 128
+
+
+def test_scores_of_anomalies_are_any_numbers() -> None:
+    found = Metrics(ANOMALIES).figures({"score": {str(number_bucket(-3.0)): 1}})
+    detail = found["score.p50"].detail
+    assert detail["lower"] <= -3.0 <= detail["upper"] < -2.9
+
+
+def test_coverage_is_told_by_age_and_labels_that_contradict_by_share() -> None:
+    totals: Totals = {}
+    hour = 3_600_000
+    for delay in (hour // 2, hour // 2, 2 * hour, 20 * hour):
+        add_values(totals, {f"delay:{number_bucket(delay)}": 1})
+    add_values(totals, {"events": 8, "labelled": 4, "routed": 10, "contradicting_label": 1})
+    labels = pipeline().labels
+    assert isinstance(labels, Labels)
+    plan = plan_of(pipeline(labels=replace(labels, wait="24h")))
+    found = values(Metrics(plan).figures(totals))
+    ages = {name: share for name, share in found.items() if name.startswith("coverage.within.")}
+    assert ages == {
+        "coverage.within.1h": 0.25, "coverage.within.4h": 0.375, "coverage.within.12h": 0.375,
+        "coverage.within.1d": 0.5,
+    }  # fmt: skip
+    assert found["contradicting_share"] == 0.1
 
 
 def test_costs_are_those_that_are_watched_else_those_that_decide() -> None:
@@ -256,6 +361,7 @@ def test_regression(rows: list[tuple[float, float | None]]) -> None:
         assert spread < 1e-6
     elif spread > 1:
         assert found["r2"].value == pytest.approx(1 - squared / spread, rel=1e-6, abs=1e-6)
+    assert found["covered"].value == sum(a <= b for a, b in pairs) / n
 
 
 def test_how_labels_and_models_came_along() -> None:
@@ -290,11 +396,18 @@ def test_a_quantile_lies_in_its_bucket(numbers: list[int], hundredths: int) -> N
     assert detail["lower"] <= exact <= detail["upper"]
 
 
+@given(SCORES)
+def test_a_probability_lies_within_the_edges_of_its_bucket(score: float) -> None:
+    low, high = probability_edges(probability_bucket(score))
+    assert low <= score <= high
+
+
 def test_nothing_says_nothing() -> None:
     assert auc(None, {"1": 2}) == Figure(None, 2)
     assert quantile(None, 50) == Figure(None, 0)
     assert quantile({}, 50) == Figure(None, 0)
-    assert calibration_error({}, lambda _: 0, {}, 1) == Figure(None, 0)
+    assert calibration_error({}, lambda _: 0, {}, 1) == (Figure(None, 0), Figure(None, 0))
+    assert quantile_within({}, 50, number_edges) == Figure(None, 0)
     assert values(Metrics(PLAN).figures({})) == {"coverage": None}
     assert values(Metrics(ANOMALIES).figures({})) == {"coverage": None}
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from headrace.streams import observe, outcomes, totals
-from headrace.streams.metrics import _mae
+from headrace.streams.judging import _mae
 from headrace.streams.observe import Tally, limbs, whole
 from headrace.streams.stages.ledger import Ledger
 
