@@ -18,8 +18,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from headrace.streams.figures import Figure
-from headrace.streams.groups import Groups, grouping_of, paired, psi
-from headrace.streams.totals import Family, Totals
+from headrace.streams.groups import NULL, Groups, grouping_of, is_number, paired, psi
+from headrace.streams.intervals import share
+from headrace.streams.totals import Family, Totals, family_sum
 
 SUPPORT_MIN = 100
 
@@ -51,6 +52,9 @@ class Compared:
 
     def __init__(self, reference: Family) -> None:
         self._groups = Groups(grouping_of(reference))
+        numbers = [int(key) for key in reference if is_number(key)]
+        self._range = (min(numbers), max(numbers)) if numbers else None
+        self._names = reference.keys()
         self.reference = self._groups.counts(reference)
         self._support = sum(self.reference)
 
@@ -63,6 +67,26 @@ class Compared:
         pairs = paired(found, self.reference)
         chance = (len(pairs) - 1) * (1 / n + 1 / m)
         return Figure(psi(pairs), n, {"groups": float(len(pairs)), "chance": chance})
+
+    def outside(self, family: Mapping[str, int]) -> Figure:
+        """Return the share of values outside of the reference's range, or of none of its names.
+
+        Examples
+        --------
+        >>> Compared({"3": 60, "7": 40}).outside({"1": 1, "5": 2, "8": 1}).value
+        0.5
+        """
+        known, n = self._range, family_sum(family)
+        if known is None:
+            strange = sum(family[key] for key in family.keys() - self._names if key != NULL)
+        else:
+            low, high = known
+            strange = sum(
+                count
+                for key, count in family.items()
+                if is_number(key) and not low <= int(key) <= high
+            )
+        return share(strange, n)
 
 
 class Reference:
@@ -80,8 +104,19 @@ class Reference:
         }
 
     def figures(self, totals: Totals) -> dict[str, Figure]:
-        """Return the PSI of each feature and of the score, as ``psi.feature.<name>`` and so on."""
-        return {
-            f"psi.{name}": compared.psi(totals.get(name, {}))
-            for name, compared in self._compared.items()
-        }
+        """Return what each feature and the score have become.
+
+        Returns
+        -------
+        dict
+            The PSI as ``psi.feature.<name>`` and ``psi.score``; and, where there are any, the share
+            of values outside of the reference's range: ``outside.feature.<name>``.
+        """
+        found = {}
+        for name, compared in self._compared.items():
+            family = totals.get(name, {})
+            found[f"psi.{name}"] = compared.psi(family)
+            outside = compared.outside(family)
+            if outside.value:
+                found[f"outside.{name}"] = outside
+        return found

@@ -86,6 +86,23 @@ def test_too_few_say_nothing(few: Family) -> None:
     assert Compared(few).psi({"true": 100}).value is None
 
 
+@pytest.mark.parametrize(
+    ("reference", "family", "share"),
+    [
+        ({"5": 60, "9": 40}, {"4": 1, "5": 1, "7": 3, "10": 2, NULL: 3}, 0.3),
+        ({"5": 100}, {"5": 7, NULL: 1}, None),
+        ({"=a": 60, "=b": 40}, {"=a": 2, "=c": 1, NULL: 1}, 0.25),
+        ({NULL: 100}, {"5": 4}, 1.0),
+    ],
+)
+def test_what_the_reference_did_not_know_is_outside(
+    reference: Family, family: Family, share: float | None
+) -> None:
+    found = Reference({"feature.load": reference}).figures({"feature.load": family})
+    outside = found.get("outside.feature.load")
+    assert (None if outside is None else outside.value) == share
+
+
 def test_features_and_the_score_are_watched() -> None:
     totals = {"score": {"3": 200}, "feature.load": {"5": 200}, "outcome.true": {"5": 200}}
     reference = Reference(totals)
