@@ -28,6 +28,7 @@ _TASKS = (
     ("lag", "headrace_lag_records", "Offsets between a task's position and its inputs' ends."),
     ("waiting", "headrace_waiting_records", "Records that wait in a task: for JOIN, or an agent."),
     ("entries", "headrace_state_entries", "States that a task holds in memory."),
+    ("unsaved", "headrace_unsaved_records", "Examples that are learned and in no checkpoint yet."),
 )
 
 Snapshot = Mapping[str, Any]
@@ -51,7 +52,7 @@ class WorkerCollector(OnDemand):
     snapshot
         Returns how the worker stands, as plain data: ``role``, ``slot``, ``version``,
         ``learned_to``, ``records``, ``emitted``, ``transactions``, ``commit_seconds``,
-        ``tasks`` (by name: ``lag``, ``waiting``, ``entries``), and ``figures``
+        ``tasks`` (by name: ``lag``, ``waiting``, ``entries``, ``unsaved``), and ``figures``
         (metric, segment, window, value), and ``alerts`` (how many go on, by kind). What is missing
         or None is not exported.
     """

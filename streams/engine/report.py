@@ -49,18 +49,21 @@ def task_report(holding: Holding, lag: Lag) -> dict[str, Any]:
     dict
         ``position`` by topic; ``lag``, offsets behind the end as last seen, which counts control
         records, None if unknown; ``waiting``, records handed to no agent yet, or what waits in
-        JOIN; ``entries`` of its cache.
+        JOIN; ``entries`` of its cache; ``unsaved``, how many offsets a learner is ahead of its
+        newest checkpoint, None of other tasks.
     """
     task = holding.task
     position = dict(task.acked.offsets if task.spec.stored else task.position.offsets)
     number = task.spec.id.partition
     lags = [lag((topic, number), at) for topic, at in position.items()]
     known = [each for each in lags if each is not None]
+    unsaved = None if task.spec.stored else max(0, *position.values()) - task.checkpointed
     return {
         "position": position,
         "lag": sum(known) if known else None,
         "waiting": int(getattr(task.stage, "waiting", holding.waiting)),
         "entries": len(task.cache),
+        "unsaved": unsaved,
     }
 
 

@@ -26,7 +26,8 @@ SNAPSHOT: dict[str, Any] = {
     "commit_seconds": 1.5,
     "tasks": {
         "flights/7/join/2": {"lag": 12, "waiting": 99, "entries": 101},
-        "flights/7/monitor/0": {"lag": None, "waiting": 0, "entries": 40},
+        "flights/7/monitor/0": {"lag": None, "waiting": 0, "entries": 40, "unsaved": None},
+        "flights/7/learn/0": {"lag": None, "waiting": 0, "entries": 0, "unsaved": 1_500},
     },
     "figures": [
         ("auc", "all", "1d", 0.91),
@@ -65,6 +66,7 @@ def test_values() -> None:
     assert found["headrace_lag_records"] == {(*worker, "flights/7/join/2"): 12}
     assert found["headrace_waiting_records"][(*worker, "flights/7/join/2")] == 99
     assert found["headrace_state_entries"][(*worker, "flights/7/monitor/0")] == 40
+    assert found["headrace_unsaved_records"] == {(*worker, "flights/7/learn/0"): 1_500}
     assert found["headrace_metric_value"] == {
         ("auc", "flights", "all", "1d"): 0.91,  # labels are in alphabetical order
         ("dead_letters.score.not_json", "flights", 'origin="x"\\\n', "all"): 3,
