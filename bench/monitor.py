@@ -8,14 +8,15 @@ they would, an hour later. Run with ``.venv/bin/python -m bench.monitor``.
 from __future__ import annotations
 
 import pickle
-from collections import defaultdict
 from time import process_time
 from typing import Any
 
 from bench.stages import PARTITIONS, ROOT, Timed, emitted, inputs_of, joined
+from headrace.schemas.counts import values_of
 from headrace.schemas.records import Codecs, numbered_codecs
 from headrace.streams.load import load_pipeline
 from headrace.streams.model import fresh_served, served_from
+from headrace.streams.observe import Tally
 from headrace.streams.plan import Plan, plan_of
 from headrace.streams.protocol.cache import Cache
 from headrace.streams.protocol.stage import Context, Stage
@@ -76,15 +77,13 @@ def _decoded(codecs: Codecs, record: Record) -> dict[str, Any]:
 
 def moved(count: dict[str, Any], hour: int) -> dict[str, Any]:
     """Return a count whose cells are all of one hour."""
-    cells: dict[str, defaultdict[str, int]] = {}
+    tally, start = Tally(HOUR_MS), START_MS + hour * HOUR_MS
     for cell in count["cells"]:
-        values = cells.setdefault(cell["segment"], defaultdict(int))
-        for name, n in cell["values"].items():
-            values[name] += n
-    start = START_MS + hour * HOUR_MS
-    marks = {"watermark": start, "settled": None}
-    found = [{"tile": start, "segment": name, "values": v} for name, v in cells.items()]
-    return {**count, **marks, "cells": found}
+        for name, n in values_of(cell).items():
+            tally.count(name, n, time_ms=start, segment=cell["segment"])
+    found = tally.record(count["stage"], count["partition"], start, None)
+    assert found is not None
+    return found
 
 
 def log_of(

@@ -4,23 +4,21 @@ A stage has one :class:`Tally` per batch and at its end emits it as one ``count`
 :class:`Observer` says what a prediction and an outcome amount to. All names are in
 docs/metrics.md; ``metrics`` and ``drift`` turn their totals into figures.
 
-A sum too big for 64 bits is split into limbs, which add up by themselves (:func:`limbs`).
+A sum too big for 64 bits is split into limbs, which add up by themselves (:func:`limbs`). What is
+counted by numbered keys, buckets above all, travels packed (``headrace.schemas.counts``).
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
+from struct import error as DoesNotFit
 from typing import Any
-from zlib import crc32
 
-from headrace.streams.buckets import (
-    bucket_of_raw,
-    number_bucket,
-    probability_bucket,
-    raw_buckets,
-)
+from headrace.schemas.counts import fits, pack
+from headrace.streams.buckets import number_bucket, probability_bucket
+from headrace.streams.columns import Cell, column_of, no_counts
 from headrace.streams.outcomes import JUDGES, TEXT_CHARS_MAX, BaselineJudges, Names, Pairs
 from headrace.streams.plan import Plan
 
@@ -35,9 +33,7 @@ LIMBS_MAX = 5
 LIMB_MAX = 1 << 62
 """A count beyond this in magnitude is split."""
 
-_FEW = 16  # below so many values, a loop is faster than a Counter
-
-Values = dict[str, int]
+_NAMES_KEPT = 50_000
 
 
 def tile_ms_of(plan: Plan) -> int:
@@ -80,6 +76,50 @@ def _limb_names(name: str) -> list[tuple[str, int]]:
     return [(f"{name}^{place}", LIMB_BITS * place) for place in range(1, LIMBS_MAX)]
 
 
+class _Numbered(dict[str, tuple[str, int] | None]):
+    """Family and number of a count's name, None if its key is no number; remembered, bounded."""
+
+    def __missing__(self, name: str) -> tuple[str, int] | None:
+        family, _, key = name.partition(":")
+        digits = key.removeprefix("-")
+        found = None
+        if digits.isdecimal() and len(digits) < 6 and str(int(key)) == key:
+            found = (family, int(key))
+        if len(self) < _NAMES_KEPT:
+            self[name] = found
+        return found
+
+
+_NUMBERED = _Numbered()
+
+
+def _fields(cell: Cell) -> dict[str, Any]:
+    """Return what was counted as a ``count`` record has it."""
+    values: dict[str, int] = {}
+    numbered = dict(cell.buckets)
+    for name, n in cell.values.items():
+        place = _NUMBERED[name]
+        if place is not None:
+            numbered.setdefault(place[0], no_counts())[place[1]] += n
+        elif -LIMB_MAX < n < LIMB_MAX:
+            values[name] = n
+        else:
+            values.update(limbs(name, n))
+    packed = {family: _packed(family, counts, values) for family, counts in numbered.items()}
+    return {"values": values, "buckets": packed}
+
+
+def _packed(family: str, counts: Mapping[int, int], values: dict[str, int]) -> bytes:
+    """Return counts packed; those that do not fit are added to the values by name."""
+    try:
+        return pack(counts)
+    except DoesNotFit:
+        small = {key: n for key, n in counts.items() if fits(key, n)}
+        for key in counts.keys() - small.keys():
+            values.update(limbs(f"{family}:{key}", counts[key]))
+        return pack(small)
+
+
 class Tally:
     """What a batch has counted.
 
@@ -93,27 +133,27 @@ class Tally:
     >>> tally = Tally(3_600_000)
     >>> tally.count("routed", time_ms=3_600_005)
     >>> tally.record("route", 0, None, None)["cells"]
-    [{'tile': 3600000, 'segment': 'all', 'values': {'routed': 1}}]
+    [{'tile': 3600000, 'segment': 'all', 'values': {'routed': 1}, 'buckets': {}}]
     """
 
     def __init__(self, tile_ms: int) -> None:
         self._tile_ms = tile_ms
-        self._cells: dict[tuple[int, str], defaultdict[str, int]] = {}
+        self._cells: dict[tuple[int, str], Cell] = {}
         self._deferred: dict[Callable[[Tally, list[Any]], None], list[Any]] = {}
 
     def count(
         self, name: str, n: int = 1, *, time_ms: int | None = None, segment: str = ALL
     ) -> None:
         """Add to one count; without a time it belongs to the whole run alone."""
-        self.cell(time_ms, segment)[name] += n
+        self.cell(time_ms, segment).values[name] += n
 
-    def cell(self, time_ms: int | None, segment: str = ALL) -> defaultdict[str, int]:
+    def cell(self, time_ms: int | None, segment: str = ALL) -> Cell:
         """Return the counts of a segment in the tile of a time."""
         tile = NO_TILE if time_ms is None else time_ms - time_ms % self._tile_ms
         try:
             return self._cells[tile, segment]
         except KeyError:
-            found = self._cells[tile, segment] = defaultdict(int)
+            found = self._cells[tile, segment] = Cell()
             return found
 
     def defer(self, count_all: Callable[[Tally, list[Any]], None], item: Any) -> None:
@@ -131,8 +171,8 @@ class Tally:
         for count_all, items in deferred.items():
             count_all(self, items)
         cells = [
-            {"tile": tile, "segment": segment, "values": _split(values)}
-            for (tile, segment), values in self._cells.items()
+            {"tile": tile, "segment": segment, **_fields(cell)}
+            for (tile, segment), cell in self._cells.items()
         ]
         if not cells:
             return None
@@ -143,15 +183,6 @@ class Tally:
             "settled": settled,
             "cells": cells,
         }
-
-
-def _split(values: Values) -> Values:
-    found = dict(values)
-    for name, value in values.items():
-        if not -LIMB_MAX < value < LIMB_MAX:
-            del found[name]
-            found.update(limbs(name, value))
-    return found
 
 
 class Observer:
@@ -170,14 +201,13 @@ class Observer:
         self._tile_ms = tile_ms_of(plan)
         program = plan.features
         self._columns = [
-            _column(f"feature.{feature.name}:", kind, vocabulary, dict(feature.options))
+            column_of(f"feature.{feature.name}", kind, vocabulary, dict(feature.options))
             for feature, kind, vocabulary in zip(
                 program.features, program.kinds, program.vocabularies, strict=True
             )
         ]
         anomaly = plan.task == "anomaly"
         self._bucket_of = number_bucket if anomaly else probability_bucket
-        self._score_names = Names(lambda bucket: f"score:{bucket}")
         self._threshold = plan.threshold
         judge_of = JUDGES[plan.task]
         self._served = judge_of("outcome")
@@ -203,24 +233,29 @@ class Observer:
             self._scored_tile(tally, tile * tile_ms, group)
 
     def _scored_tile(self, tally: Tally, tile: int, group: Sequence[Mapping[str, Any]]) -> None:
-        cell, names, bucket_of = tally.cell(tile), self._score_names, self._bucket_of
-        cell["events"] += len(group)
+        cell = tally.cell(tile)
+        cell.values["events"] += len(group)
         late = sum([prediction["late"] for prediction in group])
         if late:
-            cell["late_for_features"] += late
+            cell.values["late_for_features"] += late
         rows = [prediction["features"].values() for prediction in group]
         for add, column in zip(self._columns, zip(*rows, strict=True), strict=True):
             add(cell, column)
-        for prediction in group:
-            score = prediction["score"]
-            if score is not None:
-                cell[names[bucket_of(score)]] += 1
-            unscored = prediction["prediction"] is None
-            cell["unscored" if unscored else "scored"] += 1
-            for segment in _segments(prediction):
-                inner = tally.cell(tile, segment)
-                inner["events"] += 1
-                inner["unscored" if unscored else "scored"] += 1
+        scores = [p["score"] for p in group if p["score"] is not None]
+        if scores:
+            counts = cell.buckets["score"]
+            for bucket, n in Counter(map(self._bucket_of, scores)).items():
+                counts[bucket] += n
+        answers = [
+            ("unscored" if p["prediction"] is None else "scored", *p["segments"].items())
+            for p in group
+        ]
+        for (answer, *segments), n in Counter(answers).items():
+            cell.values[answer] += n
+            for field, value in segments:
+                inner = tally.cell(tile, _segment(field, value)).values
+                inner["events"] += n
+                inner[answer] += n
 
     # -- LEARN
 
@@ -239,7 +274,7 @@ class Observer:
     ) -> None:
         for example, lag in outcomes:
             time_ms, label = example["event_time"], example["label"]
-            cell = tally.cell(time_ms)
+            cell = tally.cell(time_ms).values
             cell["examples"] += 1
             cell[self._lag_names[lag]] += 1
             if label is None:
@@ -249,7 +284,7 @@ class Observer:
             for name, n in of_all:
                 cell[name] += n
             for segment in (ALL, *_segments(example)):
-                inner = tally.cell(time_ms, segment)
+                inner = tally.cell(time_ms, segment).values
                 for name, n in of_each:
                     inner[name] += n
 
@@ -273,64 +308,16 @@ class Observer:
         label = example["label"]
         if label is None or fresh_score is None or self._fresh is None:
             return
-        cell = tally.cell(example["event_time"])
+        cell = tally.cell(example["event_time"]).values
         brief, further = self._fresh(label, fresh_score >= self._threshold, fresh_score, None)
         for name, n in brief + further:
             cell[name] += n
 
 
-# -- columns of features
-
-_Add = Callable[[Values, Sequence[Any]], None]
-
-
-def _column(prefix: str, kind: str, vocabulary: Sequence[str], options: Mapping[str, Any]) -> _Add:
-    """Return what counts the values of one feature."""
-    if kind in ("number", "integer"):
-        names = Names(lambda raw: f"{prefix}{bucket_of_raw(raw)}")
-        return partial(_add_numbers, names, f"{prefix}null")
-    if kind == "boolean":
-        return partial(_add_values, Names(lambda value: prefix + _flag(value)))
-    if vocabulary:
-        known = frozenset(vocabulary)
-        return partial(_add_values, Names(lambda value: prefix + _declared(value, known)))
-    count = options.get("top", 50)
-    return partial(_add_values, Names(lambda value: prefix + _hashed(value, count)))
-
-
-def _add_numbers(names: Names, null: str, cell: Values, column: Sequence[float | None]) -> None:
-    nulls = column.count(None)
-    if nulls:
-        cell[null] += nulls
-        column = [value for value in column if value is not None]
-    raws = raw_buckets(column)  # type: ignore[arg-type]  # mypy cannot see that nulls are gone
-    if len(raws) < _FEW:
-        for raw in raws:
-            cell[names[raw]] += 1
-        return
-    for raw, n in Counter(raws).items():
-        cell[names[raw]] += n
-
-
-def _add_values(names: Names, cell: Values, column: Sequence[Any]) -> None:
-    for value, n in Counter(column).items():
-        cell[names[value]] += n
-
-
-def _flag(value: bool | None) -> str:
-    return "null" if value is None else "true" if value else "false"
-
-
-def _declared(value: str | None, known: frozenset[str]) -> str:
-    if value is None:
-        return "null"
-    return f"={value[:TEXT_CHARS_MAX]}" if value in known else "other"
-
-
-def _hashed(value: str | None, count: int) -> str:
-    return "null" if value is None else f"#{crc32(value.encode()) % count}"
+def _segment(field: str, value: str) -> str:
+    return f"{field}={value[:TEXT_CHARS_MAX]}"
 
 
 def _segments(record: Mapping[str, Any]) -> Iterable[str]:
     segments: Mapping[str, str] = record["segments"]
-    return [f"{field}={value[:TEXT_CHARS_MAX]}" for field, value in segments.items()]
+    return [_segment(field, value) for field, value in segments.items()]

@@ -1,7 +1,8 @@
 """MONITOR's totals: by tile of event time and segment, in its state.
 
 State keys: ``t:<tile>:<segment>``, a tile's totals; ``g:<segment>``, what stands in no tile any
-more, or never did. So a whole run is the sum of all.
+more, or never did. So a whole run is the sum of all. ``d``: what was added to them since they were
+settled last, by tile and segment. It is small and written with each commit, they are not.
 
 Sums over the windows that are looked at again and again are kept in memory and moved by what is
 added; they are the same integers as the sums anew.
@@ -12,7 +13,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from headrace.streams.protocol.stage import View
-from headrace.streams.totals import OTHER, Totals, add, add_values, merged, subtract
+from headrace.streams.totals import (
+    OTHER,
+    Fresh,
+    Totals,
+    add,
+    add_buckets,
+    add_values,
+    merged,
+    named,
+    subtract,
+)
+
+FRESH = "d"
 
 RUN = -1
 """The tile of what has no event time, or whose tile is gone: of the whole run alone."""
@@ -35,19 +48,21 @@ class Ledger:
         self._tiles: dict[int, set[str]] = {}
         self._run: set[str] = set()
         self._sums: dict[Span, dict[str, Totals]] = {}
-        self._added: dict[tuple[int, str], Totals] = {}  # what the sums do not have yet
         self._sorted: list[int] | None = None
 
     def load(self, view: View) -> None:
         """Rebuild the index of tiles."""
         self._tiles, self._run = {}, set()
-        self._sums, self._added, self._sorted = {}, {}, None
+        self._sums, self._sorted = {}, None
         for key, _ in view.items():  # noqa: PERF102 - a view has no keys()
             if key.startswith("t:"):
                 _, tile, segment = key.split(":", 2)
-                self._tiles.setdefault(int(tile), set()).add(segment)
+                self._note(int(tile), segment)
             elif key.startswith("g:"):
-                self._run.add(key[2:])
+                self._note(RUN, key[2:])
+        for place, segments in (view.get(FRESH) or {}).items():
+            for segment in segments:
+                self._note(place, segment)
 
     # -- what is there
 
@@ -78,22 +93,65 @@ class Ledger:
 
     # -- what is added
 
-    def take(self, view: View, tile: int, segment: str, values: Mapping[str, int]) -> None:
-        """Add counts."""
-        place, key = (tile, segment), _key(tile, segment)
-        totals = view.get(key)
-        if totals is None:
-            totals = {}
-            if tile == RUN:
-                self._run.add(segment)
-            else:
-                if tile not in self._tiles:
-                    self._tiles[tile], self._sorted = set(), None
-                self._tiles[tile].add(segment)
-        if self._sums:
-            add_values(self._added.setdefault(place, {}), values)
-        add_values(totals, values)
-        view.put(key, totals)
+    def take(
+        self,
+        view: View,
+        tile: int,
+        segment: str,
+        values: Mapping[str, int],
+        buckets: Mapping[str, bytes],
+    ) -> None:
+        """Add counts by name, and packed ones."""
+        fresh = view.get(FRESH)
+        if fresh is None:
+            fresh = {}
+        segments = fresh.get(tile)
+        if segments is None:
+            segments = fresh[tile] = {}
+        added: Fresh | None = segments.get(segment)
+        if added is None:
+            added = segments[segment] = {}
+            self._note(tile, segment)
+        add_values(added, values)
+        if buckets:
+            add_buckets(added, buckets)
+        view.put(FRESH, fresh)
+
+    def settle(self, view: View) -> None:
+        """Add to totals and to kept sums what was taken in since.
+
+        When is part of the state: it must be a function of the counts' log.
+        """
+        fresh = view.get(FRESH)
+        if fresh is None:
+            return
+        view.put(FRESH, None)
+        for tile, segments in fresh.items():
+            for segment, counts in segments.items():
+                key, added = _key(tile, segment), named(counts)
+                totals = view.get(key) or {}
+                add(totals, added)
+                view.put(key, totals)
+                self._move_sums(tile, segment, added, full=_is_full(totals))
+
+    def _note(self, tile: int, segment: str) -> None:
+        """Note that something was counted of a segment."""
+        if tile == RUN:
+            self._run.add(segment)
+            return
+        if tile not in self._tiles:
+            self._tiles[tile], self._sorted = set(), None
+        self._tiles[tile].add(segment)
+
+    def _move_sums(self, tile: int, segment: str, added: Totals, *, full: bool) -> None:
+        for span, sums in self._sums.items():
+            inside = span is None or span[0] <= tile < span[1]
+            if not inside or segment not in sums:
+                continue
+            if not full:
+                add(sums[segment], added)
+            if full or _is_full(sums[segment]):
+                del sums[segment]  # it depends on the order what found room: summed anew
 
     # -- sums
 
@@ -104,9 +162,8 @@ class Ledger:
     def kept_total(self, view: View, span: Span, segment: str) -> Totals:
         """Return the totals of a window that is looked at often, or soon a tile later.
 
-        They are not to be changed.
+        They are not to be changed, and all must have been settled.
         """
-        self._settle_sums(view)
         if span not in self._sums:
             self._sums[span] = {} if span is None else self._slide(view, span)
         sums = self._sums[span]
@@ -151,31 +208,20 @@ class Ledger:
         return found
 
     def _parts(self, view: View, span: Span, segment: str) -> Iterator[Totals]:
-        if span is None:
-            yield view.get(_key(RUN, segment)) or {}
-        for tile in self._within(span):
-            if segment in self._tiles[tile]:
-                yield view.get(_key(tile, segment)) or {}
-
-    def _settle_sums(self, view: View) -> None:
-        """Move the kept sums by what was added since."""
-        for (tile, segment), added in self._added.items():
-            full = _is_full(view.get(_key(tile, segment)) or {})
-            for span, sums in self._sums.items():
-                inside = span is None or span[0] <= tile < span[1]
-                if not inside or segment not in sums:
-                    continue
-                if not full:
-                    add(sums[segment], added)
-                if full or _is_full(sums[segment]):
-                    del sums[segment]  # it depends on the order what found room: summed anew
-        self._added = {}
+        fresh = view.get(FRESH) or {}
+        places = [tile for tile in self._within(span) if segment in self._tiles[tile]]
+        for place in places if span else [RUN, *places]:
+            totals = view.get(_key(place, segment))
+            if totals is not None:
+                yield totals
+            if segment in fresh.get(place, ()):
+                yield named(fresh[place][segment])
 
     # -- what goes
 
     def retire(self, view: View, before: int) -> None:
         """Move tiles before a time to the whole run's."""
-        self._settle_sums(view)
+        self.settle(view)
         for tile in [tile for tile in self.tiles() if tile < before]:
             self._sorted = None
             for segment in sorted(self._tiles.pop(tile)):

@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from headrace.schemas.codec import Undecodable
+from headrace.schemas.counts import is_packed
 from headrace.schemas.records import Codecs
 from headrace.streams.decoding import Rejected
 from headrace.streams.drift import Reference
@@ -25,7 +26,8 @@ from headrace.streams.stages.bulletin import Bulletin, Latest
 from headrace.streams.stages.ledger import Ledger
 from headrace.streams.stages.lookout import Lookout
 from headrace.streams.stages.output import Output
-from headrace.streams.stages.turn import META, REFERENCE, Terms, Turn, fresh_meta, newest_spans
+from headrace.streams.stages.terms import Terms, fresh_meta, newest_spans
+from headrace.streams.stages.turn import META, REFERENCE, Turn
 
 STAGES = frozenset({"score", "route", "join", "learn", "monitor"})
 NAME_CHARS_MAX = 1_000
@@ -161,4 +163,7 @@ def _fault(count: dict[str, Any]) -> str | None:
     for cell in count["cells"]:
         if not NO_TILE <= cell["tile"] < 1 << 53 or len(cell["segment"]) > NAME_CHARS_MAX:
             return f"tile is {cell['tile']}, segment is {cell['segment'][:50]!r}."
+        for family, data in cell["buckets"].items():
+            if not is_packed(data):
+                return f"buckets of {family[:50]!r} have {len(data)} bytes."
     return None

@@ -18,19 +18,17 @@ its examples, dead letters apart; docs/adr/0008.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from headrace.streams.drift import SUPPORT_MIN, Reference, is_watched
-from headrace.streams.horizon import Horizon, fresh_marks
 from headrace.streams.metrics import DEAD_LETTERS
-from headrace.streams.observe import ALL, NO_TILE, tile_ms_of
-from headrace.streams.plan import Plan
+from headrace.streams.observe import ALL, NO_TILE
 from headrace.streams.protocol.stage import View
 from headrace.streams.records import Emit, Record
 from headrace.streams.stages.bulletin import Bulletin
 from headrace.streams.stages.ledger import RUN, Ledger, Span
 from headrace.streams.stages.lookout import Lookout
+from headrace.streams.stages.terms import Meta, Terms, newest_spans
 from headrace.streams.totals import OTHER, plain
 
 META = "m"
@@ -42,80 +40,11 @@ PACE_MS = 1_000
 SEGMENTS_MAX = 200
 """Of more segments, the later ones are counted together as ``<field>=(other)``."""
 
-TILES_KEPT = 336
-"""So many tiles behind the final windows can still be corrected, or two longest windows."""
-
 TILES_AHEAD_MAX = 1_000
 """Of more tiles ahead of the newest event time, the later ones are of the whole run alone."""
 
 _DEAD_LETTER = "dead_letter."
 _TAKEN = ("first_event", "duplicate_event", "late_event")
-
-Meta = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a declaration says about windows, in milliseconds.
-
-    Attributes
-    ----------
-    widths
-        Lengths of windows, shortest first: that of a tile.
-    reference_ms
-        Length of the reference period: a multiple of a tile.
-    joined
-        Whether JOIN runs.
-    """
-
-    tile_ms: int
-    widths: tuple[int, ...]
-    reference_ms: int
-    joined: bool
-    horizon: Horizon
-
-    @classmethod
-    def of(cls, plan: Plan) -> Terms:
-        """Return a plan's terms."""
-        tile_ms = tile_ms_of(plan)
-        reference_ms = -(-plan.reference_ms // tile_ms) * tile_ms
-        widths = tuple(sorted(set(plan.windows_ms)))
-        return cls(tile_ms, widths, reference_ms, plan.labels == "topic", Horizon(plan))
-
-    @property
-    def reach_ms(self) -> int:
-        """How far behind the end of the final windows tiles are kept."""
-        return max(2 * self.widths[-1], TILES_KEPT * self.tile_ms)
-
-    def tile_of(self, time_ms: int) -> int:
-        """Return the start of a time's tile."""
-        return time_ms - time_ms % self.tile_ms
-
-
-def fresh_meta(tile_ms: int) -> Meta:
-    """Return what is known before anything was counted."""
-    return {
-        "tile_ms": tile_ms,
-        "marks": fresh_marks(),
-        "final": None,  # windows that end here or before are final
-        "shown": None,  # end of the newest windows when they were last said
-        "said_at": None,  # timestamp of the record at which something was last said
-        "pending": {},  # segments in which something changed since, by tile
-        "late": {},  # the same, of tiles that were final
-        "due": {},  # by tile: predictions that JOIN, and examples that LEARN, has yet to count
-        "lost": 0,  # dead letters of JOIN and LEARN: they will never be counted
-        "segments": {},
-        "reference_at": None,
-    }
-
-
-def newest_spans(terms: Terms, meta: Meta) -> list[Span]:
-    """Return the newest window of each length, and the whole run."""
-    newest = terms.horizon.newest(meta["marks"])
-    if newest is None:
-        return [None]
-    end = terms.tile_of(newest) + terms.tile_ms
-    return [*((end - width, end) for width in terms.widths), None]
 
 
 class Turn:
@@ -162,8 +91,12 @@ class Turn:
         marks, horizon = self._meta["marks"], self._terms.horizon
         moved = horizon.mark(marks, count)
         newest = horizon.newest(marks)
+        places: dict[int, int] = {}
         for cell in count["cells"]:
-            self._add(count["stage"], cell, newest)
+            tile = cell["tile"]
+            if tile not in places:
+                places[tile] = RUN if tile == NO_TILE else self._place(tile, newest)
+            self._add(count["stage"], cell, places[tile])
         if newest is not None:
             if moved:
                 self._freeze_reference(newest)
@@ -184,11 +117,9 @@ class Turn:
 
     # -- adding
 
-    def _add(self, stage: str, cell: Mapping[str, Any], newest: int | None) -> None:
+    def _add(self, stage: str, cell: Mapping[str, Any], place: int) -> None:
         values, segment = cell["values"], self._segment(cell["segment"])
-        tile = cell["tile"]
-        place = RUN if tile == NO_TILE else self._place(tile, newest)
-        if tile == NO_TILE:
+        if cell["tile"] == NO_TILE:
             values = self._of_run(stage, values)
         elif place == RUN:
             if segment == ALL:
@@ -196,7 +127,7 @@ class Turn:
                 values = {**values, "beyond_windows": things}
         else:
             self._note(stage, place, segment, values)
-        self._ledger.take(self._view, place, segment, values)
+        self._ledger.take(self._view, place, segment, values, cell["buckets"])
         self._meta["pending"].setdefault(str(place), {})[segment] = 1
 
     def _segment(self, name: str) -> str:
@@ -343,6 +274,7 @@ class Turn:
         meta = self._meta
         if not meta["pending"]:
             return
+        self._ledger.settle(self._view)
         self._say_late()
         terms = self._terms
         spans = newest_spans(terms, meta)
@@ -365,6 +297,7 @@ class Turn:
         return sorted(found)
 
     def _say_final(self, end: int) -> None:
+        self._ledger.settle(self._view)
         for width in self._terms.widths:
             span = (end - width, end)
             self._publish(span, self._ledger.segments(span), final=True)

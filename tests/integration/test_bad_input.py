@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from headrace.app.stack.stack import Stack
+from headrace.schemas.counts import values_of
 from headrace.streams.event import Event
 from headrace.streams.load import load_pipeline
 from headrace.streams.outgoing import Outgoing
@@ -209,7 +210,7 @@ class Run:
         for _, _, count in self.decoded("counts"):
             for cell in count["cells"]:
                 if cell["segment"] == "all":
-                    found.update(cell["values"])
+                    found.update(values_of(cell))
         return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from math import frexp, log
 from typing import Any
 
@@ -141,13 +142,23 @@ def _spread(prefix: str, label: bool, score: float) -> list[tuple[str, int]]:
 # -- what was counted
 
 
+def values_of(cell: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """Go through all that a cell adds, by name: 16 bits of a bucket, 32 of its count."""
+    yield from cell["values"].items()
+    for family, data in cell["buckets"].items():
+        half = len(data) // 3
+        keys = np.frombuffer(data[:half], "<i2").tolist()
+        for key, n in zip(keys, np.frombuffer(data[half:], "<i4").tolist(), strict=True):
+            yield f"{family}:{key}", n
+
+
 def counted(logs: Logs, truth: Truth) -> Counter[tuple[int, str, str]]:
     """Return what all count records add up to."""
     found: Counter[tuple[int, str, str]] = Counter()
     for _, record in logs.of("counts"):
         fields = truth.schemas.decode(record.value or b"", logs.topics["counts"])
         for cell in fields["cells"]:
-            for name, n in cell["values"].items():
+            for name, n in values_of(cell):
                 found[cell["tile"], cell["segment"], name] += n
     return found
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import Any
 
 import pytest
 
-from headrace.streams import observe, outcomes, totals
+from headrace.schemas.counts import pack, values_of
+from headrace.streams import columns, observe, outcomes, totals
+from headrace.streams.columns import Cell, column_of
 from headrace.streams.judging import _mae
 from headrace.streams.observe import Tally, limbs, whole
 from headrace.streams.stages.ledger import Ledger
@@ -30,17 +31,79 @@ def test_names_beyond_those_remembered_are_made_anew(
     monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
     monkeypatch.setattr(outcomes, "_NAMES_KEPT", kept)
-    cell: defaultdict[str, int] = defaultdict(int)
-    add = observe._column("f:", "boolean", (), {})
-    add(cell, [True, False, None, True])
-    assert cell == {"f:true": 2, "f:false": 1, "f:null": 1}
+    monkeypatch.setattr(observe, "_NAMES_KEPT", kept)
+    monkeypatch.setattr(columns, "_RAWS_KEPT", kept)
+    for found in ("_NUMBERED", "_BUCKETS"):
+        module = observe if found == "_NUMBERED" else columns
+        monkeypatch.setattr(module, found, type(getattr(module, found))())
+    cell = Cell()
+    column_of("f", "boolean", (), {})(cell, [True, False, None, True])
+    column_of("x", "number", (), {})(cell, [1.0, None, 1.0])
+    assert cell.values == {"f:true": 2, "f:false": 1, "f:null": 1, "x:null": 1}
+    assert cell.buckets == {"x": {1313: 2}}
+    assert named({"f:true": 1, "lag:7": 2}) == ({"f:true": 1}, {"lag": pack({7: 2})})
 
 
 def test_categories_count_by_name_or_by_hash() -> None:
-    cell: defaultdict[str, int] = defaultdict(int)
-    observe._column("d:", "category", ("a",), {})(cell, ["a", "b", None])
-    observe._column("h:", "category", (), {"top": 1})(cell, ["a", "b", None])
-    assert cell == {"d:=a": 1, "d:other": 1, "d:null": 1, "h:#0": 2, "h:null": 1}
+    cell = Cell()
+    column_of("d", "category", ("a",), {})(cell, ["a", "b", None])
+    column_of("h", "category", (), {"top": 1})(cell, ["a", "b", None])
+    assert cell.values == {"d:=a": 1, "d:other": 1, "d:null": 1, "h:#0": 2, "h:null": 1}
+
+
+def test_a_column_of_nulls_has_no_buckets() -> None:
+    cell = Cell()
+    column_of("x", "number", (), {})(cell, [None, None])
+    assert (cell.values, cell.buckets) == ({"x:null": 2}, {})
+
+
+@pytest.mark.parametrize("n", [1, 40])
+def test_numbers_that_share_a_bucket_are_counted_together(n: int) -> None:
+    cell = Cell()
+    column_of("x", "number", (), {})(cell, [0.0, -0.0, 1e300, 1e200] * n)
+    assert cell.buckets == {"x": {0: 2 * n, 105 * 32: 2 * n}}
+
+
+# -- what a record has
+
+
+def named(values: dict[str, int], buckets: Any = ()) -> tuple[dict[str, int], dict[str, bytes]]:
+    """Return what a record has of counts."""
+    tally = Tally(1_000)
+    for name, n in values.items():
+        tally.count(name, n, time_ms=5)
+    for family, counts in dict(buckets).items():
+        tally.cell(5).buckets[family].update(counts)
+    record = tally.record("learn", 0, None, None)
+    assert record is not None
+    (cell,) = record["cells"]
+    return cell["values"], cell["buckets"]
+
+
+def test_numbered_keys_travel_packed_and_other_names_as_they_are() -> None:
+    plain = {"n": 1, "c:a": 2, "c:007": 3, "c:-0": 4, "c:\u0663": 5, "c:1:2": 6, "c:": 7, "c:-": 8}
+    packed = {"c:7": 1, "score:-64": 2, "score:0": 3}
+    found = named({**plain, **packed})
+    assert found == (plain, {"c": pack({7: 1}), "score": pack({-64: 2, 0: 3})})
+    values, buckets = found
+    assert values_of({"values": values, "buckets": buckets}) == {**plain, **packed}
+
+
+def test_what_does_not_fit_travels_by_its_name() -> None:
+    """Sums of sums can be of any size, and who writes counts by hand may write any key."""
+    counts = {1: 5, 2: 2**31, 40_000: 1, 3: 2**70}
+    names = {f"loss:{key}": n for key, n in counts.items()}
+    for found in (named(names), named({}, {"loss": counts})):
+        values, buckets = found
+        assert buckets == {"loss": pack({1: 5})}
+        assert values == {"loss:2": 2**31, "loss:40000": 1, **dict(limbs("loss:3", 2**70))}
+
+
+def test_what_is_counted_by_name_and_by_number_is_added() -> None:
+    assert named({"score:7": 1, "score:8": 1}, {"score": {7: 2}}) == (
+        {},
+        {"score": pack({7: 3, 8: 1})},
+    )
 
 
 def test_a_predictor_that_answered_nothing_has_no_error() -> None:
@@ -56,10 +119,28 @@ def test_sums_of_families_that_are_full_are_made_anew(monkeypatch: pytest.Monkey
     monkeypatch.setattr(totals, "KEYS_MAX", 1)
     view: Any = States()
     ledger = Ledger(10)
-    ledger.take(view, 0, "all", {"f:a": 1})
+    ledger.take(view, 0, "all", {"f:a": 1}, {})
+    ledger.settle(view)
     assert ledger.kept_total(view, (0, 10), "all") == {"f": {"a": 1}}
     for _ in range(2):
-        ledger.take(view, 0, "all", {"f:b": 1})
+        ledger.take(view, 0, "all", {"f:b": 1}, {})
+        ledger.settle(view)
         found = ledger.kept_total(view, (0, 10), "all")
         assert found == ledger.total(view, (0, 10), "all")
     assert found == {"f": {"a": 1, totals.OTHER: 2}}
+
+
+def test_what_is_not_settled_is_in_totals_too() -> None:
+    view: Any = States()
+    ledger = Ledger(10)
+    ledger.take(view, 0, "all", {"n": 1, "f:a": 1, "f:7": 1}, {"f": pack({7: 2})})
+    before = {"": {"n": 1}, "f": {"a": 1, "7": 3}}
+    assert ledger.total(view, (0, 10), "all") == ledger.total(view, None, "all") == before
+    assert "t:000000000000000:all" not in view
+    ledger.settle(view)
+    assert view["t:000000000000000:all"] == before
+    ledger.take(view, 0, "all", {}, {"f": pack({7: 1})})
+    assert ledger.total(view, (0, 10), "all") == {"": {"n": 1}, "f": {"a": 1, "7": 4}}
+    anew = Ledger(10)
+    anew.load(view)
+    assert (anew.tiles(), anew.segments(None)) == ([0], ["all"])

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from headrace.streams.stages import turn
+from headrace.streams.stages import terms, turn
 from headrace.streams.stages.monitor import MonitorStage
 from tests.unit.stages.counting import (
     DAY,
@@ -191,7 +191,7 @@ def test_a_silence_costs_nothing_and_ends_with_final_windows() -> None:
 
 
 def test_what_is_out_of_reach_of_windows_is_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "TILES_KEPT", 0)
+    monkeypatch.setattr(terms, "TILES_KEPT", 0)
     log, runner = Log(), monitor()
     for hour in range(12):
         runner.run(complete_hour(log, hour))
@@ -207,7 +207,7 @@ def test_what_is_out_of_reach_of_windows_is_of_the_run(monkeypatch: pytest.Monke
 
 
 def test_tiles_are_let_go_and_the_run_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "TILES_KEPT", 0)
+    monkeypatch.setattr(terms, "TILES_KEPT", 0)
     log, runner = Log(), monitor()
     for hour in range(60):
         runner.run(complete_hour(log, hour))
@@ -221,7 +221,7 @@ def test_tiles_are_let_go_and_the_run_stays(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_corrections_are_said_before_their_tiles_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "TILES_KEPT", 0)
+    monkeypatch.setattr(terms, "TILES_KEPT", 0)
     log, runner = Log(), monitor()
     for hour in range(12):
         runner.run(complete_hour(log, hour))

@@ -66,13 +66,16 @@ def log_of(counts: Counts, order: list[int], steps_ms: list[int]) -> list[Record
 
 
 def in_the_end(emits: list[Emit]) -> dict[tuple[Any, ...], Any]:
-    """Return the last values of final windows, of the newest ones, and of the whole run."""
+    """Return the last values of final windows, of the newest ones, and of the whole run.
+
+    What did not change any more is not said again of the whole run, though windows went on.
+    """
     last = {(m["metric"], m["segment"], m["window"], m["window_start"]): m for m in said(emits)}
     newest = max(m["window_end"] for m in last.values())
     return {
         key: (m["value"], m["support"], m["coverage"], m["detail"], m["final"])
         for key, m in last.items()
-        if m["final"] or m["window_end"] == newest
+        if m["final"] or m["window"] == "all" or m["window_end"] == newest
     }
 
 

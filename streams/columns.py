@@ -1,0 +1,103 @@
+"""How a batch's values of one feature are counted: all at once, column by column."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+from zlib import crc32
+
+from headrace.streams.buckets import bucket_of_raw, raw_buckets
+from headrace.streams.outcomes import TEXT_CHARS_MAX, Names
+
+_FEW = 16  # below so many values, a loop is faster than a Counter
+_RAWS_KEPT = 20_000
+
+
+def no_counts() -> defaultdict[int, int]:
+    """Return counts by number of nothing."""
+    return defaultdict(int)
+
+
+class Cell:
+    """What was counted of a segment in a tile.
+
+    Attributes
+    ----------
+    values
+        Counts by name.
+    buckets
+        Counts by number, by family: of what ``family:number`` would be by name.
+    """
+
+    __slots__ = ("buckets", "values")
+
+    def __init__(self) -> None:
+        self.values: defaultdict[str, int] = defaultdict(int)
+        self.buckets: defaultdict[str, defaultdict[int, int]] = defaultdict(no_counts)
+
+
+Add = Callable[[Cell, Sequence[Any]], None]
+
+
+class _BucketsOfRaw(dict[int, int]):
+    """Buckets by leading bits; remembered, bounded."""
+
+    def __missing__(self, raw: int) -> int:
+        bucket = bucket_of_raw(raw)
+        if len(self) < _RAWS_KEPT:
+            self[raw] = bucket
+        return bucket
+
+
+_BUCKETS = _BucketsOfRaw()
+
+
+def column_of(family: str, kind: str, vocabulary: Sequence[str], options: Mapping[str, Any]) -> Add:
+    """Return what counts the values of one feature."""
+    if kind in ("number", "integer"):
+        return partial(_add_numbers, family, f"{family}:null")
+    if kind == "boolean":
+        return partial(_add_values, Names(lambda value: f"{family}:{_flag(value)}"))
+    if vocabulary:
+        known = frozenset(vocabulary)
+        return partial(_add_values, Names(lambda value: f"{family}:{_declared(value, known)}"))
+    count = options.get("top", 50)
+    return partial(_add_values, Names(lambda value: f"{family}:{_hashed(value, count)}"))
+
+
+def _add_numbers(family: str, null: str, cell: Cell, column: Sequence[float | None]) -> None:
+    nulls = column.count(None)
+    if nulls:
+        cell.values[null] += nulls
+        column = [value for value in column if value is not None]
+        if not column:
+            return
+    raws = raw_buckets(column)  # type: ignore[arg-type]  # mypy cannot see that nulls are gone
+    counts, buckets = cell.buckets[family], _BUCKETS
+    if len(raws) < _FEW:
+        for raw in raws:
+            counts[buckets[raw]] += 1
+        return
+    for raw, n in Counter(raws).items():
+        counts[buckets[raw]] += n
+
+
+def _add_values(names: Names, cell: Cell, column: Sequence[Any]) -> None:
+    for value, n in Counter(column).items():
+        cell.values[names[value]] += n
+
+
+def _flag(value: bool | None) -> str:
+    return "null" if value is None else "true" if value else "false"
+
+
+def _declared(value: str | None, known: frozenset[str]) -> str:
+    if value is None:
+        return "null"
+    return f"={value[:TEXT_CHARS_MAX]}" if value in known else "other"
+
+
+def _hashed(value: str | None, count: int) -> str:
+    return "null" if value is None else f"#{crc32(value.encode()) % count}"
