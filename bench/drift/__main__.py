@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from bench.drift.trial import (
     nulls,
     share_of_rivals,
 )
+from bench.drift.watching import INPUTS, OUTCOMES, Factors, tuned_factors
 from bench.history import WEEK
 
 SYNTHETIC = ("iid", "autocorrelated", "seasonal", "heavy")
@@ -43,6 +45,7 @@ ELEC2 = "ELEC2"
 WORLDS: dict[str, World] = {}
 CHANGES: dict[str, list[Scenario]] = {}
 TUNED: dict[str, list[Tuned]] = {}
+FACTORS: dict[str, dict[tuple[str, ...], Factors]] = {}
 
 
 def main() -> None:
@@ -55,7 +58,7 @@ def main() -> None:
     if not given.trials:
         return
     tune_all(given)
-    print(f"rivals tuned after {time.monotonic() - began:.0f} s", flush=True)
+    print(f"tuned after {time.monotonic() - began:.0f} s", flush=True)
     found = measure_delays(given)
     print_report([t for each in TUNED.values() for t in each], found)
     print(
@@ -77,6 +80,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--elec2", type=Path, default=os.environ.get(ELEC2), help=f"elec2.csv.gz; or ${ELEC2}"
     )
+    parser.add_argument("--watch-alone", action="store_true", help="without River's detectors")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="at the same time")
+    parser.add_argument("--log", type=Path, help="append each result to this file as it comes")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     given = parser.parse_args()
     if given.quick:
@@ -110,10 +116,22 @@ def _of_concept(sort: str, later: Sequence[Day]) -> Scenario:
     return Scenario(f"another concept ({sort})", sort, lambda _, since, __: later[since])
 
 
-def in_processes(work: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """Do tasks on all cores; results come in the tasks' order."""
-    with multiprocessing.get_context("fork").Pool(os.cpu_count()) as pool:
-        return pool.starmap(work, tasks, chunksize=1)
+def in_processes(
+    work: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], given: argparse.Namespace
+) -> list[Any]:
+    """Do tasks on several cores; results come in the tasks' order."""
+    found: list[Any] = []
+    with multiprocessing.get_context("fork").Pool(given.processes) as pool:
+        for task, result in zip(tasks, pool.imap(partial(_apply, work), tasks), strict=True):
+            found.append(result)
+            if given.log:
+                with given.log.open("a") as file:
+                    file.write(json.dumps([work.__name__, *map(str, task), repr(result)]) + "\n")
+    return found
+
+
+def _apply(work: Callable[..., Any], task: tuple[Any, ...]) -> Any:
+    return work(*task)
 
 
 def count_false_alarms(given: argparse.Namespace) -> dict[str, Nulls]:
@@ -126,7 +144,7 @@ def count_false_alarms(given: argparse.Namespace) -> dict[str, Nulls]:
         for name in names
     ]
     parts: dict[str, list[Nulls]] = {}
-    for (name, _), part in zip(tasks, in_processes(_nulls, tasks), strict=True):
+    for (name, _), part in zip(tasks, in_processes(_nulls, tasks, given), strict=True):
         parts.setdefault(name, []).append(part)
     return {name: merged(parts[name]) for name in names}
 
@@ -140,20 +158,39 @@ def _nulls(name: str, seeds: range) -> Nulls:
 
 
 def tune_all(given: argparse.Namespace) -> None:
+    """Tune River's detectors and the watch on the same null replays to the same rate."""
+    alike = [
+        (name, INPUTS if sort == "distribution" else OUTCOMES, given.tuning)
+        for name in WORLDS
+        for sort in _sorts(name)
+    ]
+    for (name, kinds, _), factors in zip(
+        alike, in_processes(_tune_watch, alike, given), strict=True
+    ):
+        FACTORS.setdefault(name, {})[kinds] = factors
     tasks = [
         (name, place, given.tuning)
-        for place, rival in enumerate(rivals())
+        for place, rival in enumerate([] if given.watch_alone else rivals())
         for name in WORLDS
         if ("distribution" if rival.sort == "distribution" else "loss") in _sorts(name)
     ]
     for (name, place, _), (settings, reached) in zip(
-        tasks, in_processes(_tune, tasks), strict=True
+        tasks, in_processes(_tune, tasks, given), strict=True
     ):
         TUNED.setdefault(name, []).append(Tuned(name, rivals()[place], settings, reached))
 
 
+def _tuning(name: str, replays: int) -> list[list[Day]]:
+    return null_replays(WORLDS[name], range(10_000, 10_000 + replays))
+
+
+def _tune_watch(name: str, kinds: tuple[str, ...], replays: int) -> Factors:
+    shuffled = _tuning(name, replays)
+    return tuned_factors(WORLDS[name], shuffled, REFERENCE, kinds, share_of_rivals())
+
+
 def _tune(name: str, place: int, replays: int) -> tuple[Any, float]:
-    shuffled = null_replays(WORLDS[name], range(10_000, 10_000 + replays))
+    shuffled = _tuning(name, replays)
     found = tuned(rivals()[place], WORLDS[name], shuffled, REFERENCE, share_of_rivals())
     return found.settings, found.reached
 
@@ -164,11 +201,11 @@ def measure_delays(given: argparse.Namespace) -> list[Delays]:
         for name, changes in CHANGES.items()
         for place in range(len(changes))
     ]
-    return in_processes(_delays, tasks)
+    return in_processes(_delays, tasks, given)
 
 
 def _delays(name: str, place: int, trials: int) -> Delays:
-    return delays(WORLDS[name], CHANGES[name][place], TUNED[name], trials)
+    return delays(WORLDS[name], CHANGES[name][place], TUNED.get(name, []), FACTORS[name], trials)
 
 
 if __name__ == "__main__":

@@ -153,6 +153,9 @@ def _count_outcomes(tiles: Tiles, segment: str, day: Day, which: NDArray[np.bool
     loss = np.rint(MILLION * day.log_loss[known])
     _count_sums(tiles, segment, "outcome.log_loss", day.hour[known], loss)
     if segment == "all":
+        for side, those in (("true", known & true), ("false", known & ~true)):
+            buckets = probability_buckets(day.score[those])
+            _count_family(tiles, f"outcome.{side}:", day.hour[those], buckets)
         delay = number_buckets(np.rint(day.delay_h[known] * HOUR_MS))
         _count_family(tiles, "delay:", day.hour[known], delay)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isinf
+from math import inf, isinf
 
 from bench.drift.rivals import Tuned, name_of
 from bench.drift.trial import AFTER, NULL_DAYS, Delays, Nulls, expected, interval
@@ -40,14 +40,18 @@ def _print_settings(tunes: Sequence[Tuned]) -> None:
 def _print_delays(found: Sequence[Delays]) -> None:
     print("\nMedian days from the change to the first alarm (never: not in "
           f"{AFTER} days in most trials)\n")  # fmt: skip
-    print("| stream | change | watch | dated within | River's best | which | conformal |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        "| stream | change | watch | dated within | tuned alike | River's best | which "
+        "| conformal |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
     for each in found:
-        best = min(each.rivals, key=lambda name: each.rivals[name])
+        best = min(each.rivals, key=lambda name: each.rivals[name], default="")
+        theirs = each.rivals.get(best, inf)
         conformal = "" if each.conformal is None else _days(each.conformal)
-        which = "" if isinf(each.rivals[best]) else best
+        which = "" if isinf(theirs) else best
         print(f"| {each.world} | {each.scenario} | {_days(each.watch)} | {_days(each.dated)} "
-              f"| {_days(each.rivals[best])} | {which} | {conformal} |")  # fmt: skip
+              f"| {_days(each.alike)} | {_days(theirs)} | {which} | {conformal} |")  # fmt: skip
 
 
 def _days(value: float) -> str:
@@ -56,22 +60,29 @@ def _days(value: float) -> str:
 
 def _print_sums(found: Sequence[Delays]) -> None:
     """Print how often the watch is sooner than the best of all of River's, change by change."""
-    print()
     for sort, share, target in (
         ("distribution", 0.7, "at least 30 % shorter"),
         ("loss", 1.0, "not longer"),
     ):
         here = [each for each in found if each.sort == sort]
-        best = [(each.watch, min(each.rivals.values())) for each in here]
-        seen = [pair for pair in best if not isinf(min(pair))]
-        print(f"{sort}: {target} than River's best of each change in {_met(seen, share)} of "
-              f"{len(seen)}; not longer in {_met(seen, 1.0)}; "
-              f"{len(best) - len(seen)} more nobody saw.")  # fmt: skip
         names = sorted({name for each in here for name in each.rivals})
-        for name in names:
-            pairs = [(each.watch, each.rivals[name]) for each in here if name in each.rivals]
-            seen = [pair for pair in pairs if not isinf(min(pair))]
-            print(f"  than {name} alone: {_met(seen, share)} of {len(seen)}")
+        for said, ours in (
+            ("as users have it", [each.watch for each in here]),
+            ("tuned alike", [each.alike for each in here]),
+        ):
+            best = [min(each.rivals.values(), default=inf) for each in here]
+            seen = _seen(ours, best)
+            print(f"\n{sort}, {said}: {target} than River's best of each change in "
+                  f"{_met(seen, share)} of {len(seen)}; not longer in {_met(seen, 1.0)}; "
+                  f"{len(best) - len(seen)} more nobody saw.")  # fmt: skip
+            for name in names:
+                seen = _seen(ours, [each.rivals.get(name, inf) for each in here])
+                print(f"  than {name} alone: {_met(seen, share)} of {len(seen)}")
+
+
+def _seen(ours: Sequence[float], theirs: Sequence[float]) -> list[tuple[float, float]]:
+    """Return the delays of what either has seen."""
+    return [pair for pair in zip(ours, theirs, strict=True) if not isinf(min(pair))]
 
 
 def _met(pairs: Sequence[tuple[float, float]], share: float) -> int:

@@ -1,8 +1,4 @@
-"""River's detectors, one for each stream, tuned together to a rate of false alarms.
-
-Each has a ladder of settings from sensitive to deaf. All streams begin on the lowest rung; while
-too many null replays have an alarm of any stream, the stream with most alarms goes one rung up.
-"""
+"""River's detectors, one for each stream, tuned together to a rate of false alarms."""
 
 from __future__ import annotations
 
@@ -13,6 +9,7 @@ import numpy as np
 from river import drift
 
 from bench.drift.days import HOURS, Column, Day, World
+from bench.drift.rungs import rungs_of
 
 EDDM_LEVELS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05)
 CHANCES = tuple(10.0**-power for power in (2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 300))
@@ -79,8 +76,14 @@ def _page_hinkley(mode: str) -> Callable[[float, float], Any]:
     )
 
 
-Series = dict[str, list[Column]]
-"""By stream, each day's values."""
+Parts = tuple[Any, Column]
+"""A day's values, and the hour of each."""
+
+Timed = tuple[Column, Column]
+"""A day's values, and when each is known, in days after midnight."""
+
+Series = dict[str, list[Timed]]
+"""By stream, day by day."""
 
 
 def series_of(world: World, days: Sequence[Day], rival: Rival) -> Series:
@@ -91,12 +94,8 @@ def series_of(world: World, days: Sequence[Day], rival: Rival) -> Series:
         }
     else:
         found = _losses(world, days, rival)
-    if rival.hourly:
-        return {name: [_means(*each) for each in parts] for name, parts in found.items()}
-    return {name: [values for _, values in parts] for name, parts in found.items()}
-
-
-Parts = tuple[Any, Column]
+    timed = _means if rival.hourly else _events
+    return {name: [timed(*each) for each in parts] for name, parts in found.items()}
 
 
 def _known(day: Day, values: Column) -> Parts:
@@ -117,30 +116,41 @@ def _losses(world: World, days: Sequence[Day], rival: Rival) -> dict[str, list[P
     return found
 
 
-def _means(hour: Any, values: Column) -> Column:
+def _events(hour: Any, values: Column) -> Timed:
+    """Have each event known at its own time: those of an hour are spread over it evenly."""
+    counts = np.bincount(hour, minlength=HOURS)
+    before = np.cumsum(counts) - counts
+    within = (np.arange(len(hour)) - before[hour] + 1.0) / counts[hour]
+    return values, (hour + within) / HOURS
+
+
+def _means(hour: Any, values: Column) -> Timed:
+    """Have an hour's mean known at its end."""
     counts = np.bincount(hour, minlength=HOURS)
     sums = np.bincount(hour, values, HOURS)
-    return np.asarray(sums[counts > 0] / counts[counts > 0])
+    present = np.flatnonzero(counts)
+    return sums[present] / counts[present], (present + 1.0) / HOURS
 
 
-def first_alarm(detector: Any, days: Sequence[Column], start: int) -> float | None:
+def first_alarm(detector: Any, days: Sequence[Timed], start: int) -> float | None:
     """Return when the first alarm from a day on comes, in days after its beginning."""
     update = detector.update
     first = max(0, start - KSWIN_WARM_DAYS) if isinstance(detector, drift.KSWIN) else 0
-    for day, values in enumerate(days):
+    for day, (values, known) in enumerate(days):
         if day < first:
             continue
         for place, value in enumerate(values.tolist()):
             update(value)
             if detector.drift_detected and day >= start:
-                return day - start + (place + 1) / len(values)
+                return day - start + float(known[place])
     return None
 
 
 def spreads_of(series: Series, days: int) -> dict[str, float]:
     """Return each stream's standard deviation in the first days."""
     return {
-        name: float(np.std(np.concatenate(parts[:days]))) or 1.0 for name, parts in series.items()
+        name: float(np.std(np.concatenate([values for values, _ in parts[:days]]))) or 1.0
+        for name, parts in series.items()
     }
 
 
@@ -173,15 +183,7 @@ def tuned(
         for name, parts in series.items():
             alarms.setdefault(name, []).append(_rungs(rival, parts, reference, spreads[name]))
     table = {name: np.array(each) for name, each in alarms.items()}
-    rungs = dict.fromkeys(table, 0)
-    while True:
-        now = {
-            name: table[name][:, rung] for name, rung in rungs.items() if rung < len(rival.ladder)
-        }
-        reached = float(np.any(list(now.values()), axis=0).mean()) if now else 0.0
-        if reached <= share:
-            break
-        rungs[max(now, key=lambda name: float(now[name].mean()))] += 1
+    rungs, reached = rungs_of(table, len(rival.ladder), share)
     settings = {
         name: rival.ladder[rung] if rung < len(rival.ladder) else None
         for name, rung in rungs.items()
@@ -189,7 +191,7 @@ def tuned(
     return Tuned(world.name, rival, settings, reached)
 
 
-def _rungs(rival: Rival, parts: Sequence[Column], reference: int, spread: float) -> list[bool]:
+def _rungs(rival: Rival, parts: Sequence[Timed], reference: int, spread: float) -> list[bool]:
     """Return on which rungs there is an alarm; deafer ones are not asked once none is."""
     found: list[bool] = []
     for setting in rival.ladder:

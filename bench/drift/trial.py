@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import exp, inf, lgamma, log
 from statistics import median
 from typing import Any, NamedTuple
@@ -14,7 +14,16 @@ from bench.drift.changes import Scenario
 from bench.drift.conformal import delay_days
 from bench.drift.days import Day, World
 from bench.drift.rivals import Tuned, delay_of, name_of
-from bench.drift.watching import INPUTS, OUTCOMES, RUN_LENGTH_DAYS, first_after, first_false
+from bench.drift.watching import (
+    INPUTS,
+    OUTCOMES,
+    RUN_LENGTH_DAYS,
+    Factors,
+    first_above,
+    first_after,
+    first_false,
+    strengths_of,
+)
 
 REFERENCE = 28
 NULL_DAYS = 45
@@ -122,6 +131,8 @@ class Delays(NamedTuple):
     ----------
     dated
         Median error of the watch's estimate of the change.
+    alike
+        Of the watch when its thresholds are tuned as River's detectors are.
     conformal
         Of the conformal detector, where it was tried.
     """
@@ -131,16 +142,32 @@ class Delays(NamedTuple):
     sort: str
     watch: float
     dated: float
+    alike: float
     conformal: float | None
     rivals: dict[str, float]
 
 
-def delays(world: World, scenario: Scenario, tunes: Sequence[Tuned], replays: int) -> Delays:
-    """Try one change several times."""
+def delays(
+    world: World,
+    scenario: Scenario,
+    tunes: Sequence[Tuned],
+    factors: Mapping[tuple[str, ...], Factors],
+    replays: int,
+) -> Delays:
+    """Try one change several times.
+
+    Parameters
+    ----------
+    tunes
+        River's detectors; may be none.
+    factors
+        By kinds of streams: what the watch's thresholds are multiplied by.
+    """
     at = REFERENCE + BEFORE
     kinds = INPUTS if scenario.sort == "distribution" else OUTCOMES
     wanted = [t for t in tunes if (t.rival.sort == "distribution") == (kinds == INPUTS)]
     ours: list[tuple[float, float]] = []
+    alike: list[float] = []
     conformal: list[float] = []
     theirs: dict[str, list[float]] = {name_of(tune.rival): [] for tune in wanted}
     for seed in range(replays):
@@ -148,6 +175,8 @@ def delays(world: World, scenario: Scenario, tunes: Sequence[Tuned], replays: in
         days = world.shuffled(rng, at + AFTER)
         days[at:] = [scenario.days_of(day, since, rng) for since, day in enumerate(days[at:])]
         ours.append(first_after(world, days, REFERENCE, at, kinds))
+        found = strengths_of(world, days, REFERENCE, kinds)
+        alike.append(first_above(found, factors[kinds], at))
         if kinds == INPUTS:
             conformal.append(delay_days(world, days, REFERENCE, at, RUN_LENGTH_DAYS))
         for tune in wanted:
@@ -156,6 +185,7 @@ def delays(world: World, scenario: Scenario, tunes: Sequence[Tuned], replays: in
         world.name, scenario.name, scenario.sort,
         median(delay for delay, _ in ours),
         median(abs(off) if off < inf else inf for _, off in ours),
+        median(alike),
         median(conformal) if conformal else None,
         {name: median(each) for name, each in theirs.items()},
     )  # fmt: skip

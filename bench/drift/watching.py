@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from bench.drift.days import DAY_MS, HOUR_MS, Day, World, tiles_of
-from headrace.streams.detectors.watch import Stream, Terms, Watch
+import numpy as np
+
+from bench.drift.days import DAY_MS, HOUR_MS, HOURS, Column, Day, World, tiles_of
+from bench.drift.rungs import rungs_of
+from headrace.streams.detectors.watch import Stream, Terms, Verdict, Watch
 
 RUN_LENGTH_DAYS = 90
 INPUTS = ("input", "score")
 OUTCOMES = ("outcome", "labels")
+FACTORS = tuple(0.4 * 1.04**rung for rung in range(60))
+"""What thresholds are multiplied by where the watch is tuned as River's detectors are."""
 
 
 class Alarm(NamedTuple):
@@ -19,6 +24,11 @@ class Alarm(NamedTuple):
     at: float
     since: float
     stream: Stream
+
+
+def terms_of(world: World, reference: int) -> Terms:
+    """Return what a pipeline of a stream would declare, with so many days of reference."""
+    return Terms(HOUR_MS, reference * DAY_MS, RUN_LENGTH_DAYS * DAY_MS, "binary", world.features)
 
 
 def alarms(
@@ -31,15 +41,17 @@ def alarms(
     reference
         Length of the reference period in days.
     """
-    terms = Terms(HOUR_MS, reference * DAY_MS, RUN_LENGTH_DAYS * DAY_MS, "binary", world.features)
-    watch = Watch(terms, kinds)
+    for verdict in _said(Watch(terms_of(world, reference), kinds), world, days):
+        if verdict.state == "begun":
+            at, since = verdict.until_ms / DAY_MS, verdict.since_ms / DAY_MS
+            yield Alarm(at, since, verdict.stream)
+
+
+def _said(watch: Watch, world: World, days: Sequence[Day]) -> Iterator[Verdict]:
     state = watch.fresh()
     for day, events in enumerate(days):
         for hour, totals in enumerate(tiles_of(world, events)):
-            for verdict in watch.observe(state, day * DAY_MS + hour * HOUR_MS, totals):
-                if verdict.state == "begun":
-                    at, since = verdict.until_ms / DAY_MS, verdict.since_ms / DAY_MS
-                    yield Alarm(at, since, verdict.stream)
+            yield from watch.observe(state, day * DAY_MS + hour * HOUR_MS, totals)
 
 
 def first_false(world: World, days: Sequence[Day], reference: int) -> Alarm | None:
@@ -56,3 +68,77 @@ def first_after(
         if alarm.at > at:
             return alarm.at - at, alarm.since - at
     return float("inf"), float("inf")
+
+
+# -- tuned as River's detectors are
+
+
+class _Measured(Watch):
+    """A watch that says nothing, and keeps how strong each stream was at the end of each hour."""
+
+    def __init__(self, terms: Terms, kinds: tuple[str, ...]) -> None:
+        super().__init__(terms, kinds)
+        self.strongest: dict[str, dict[int, float]] = {}
+
+    def _conclude(
+        self, state: dict[str, Any], slot: int, strengths: Column, together: Column
+    ) -> list[Verdict]:
+        board = self._board_of(state)
+        single = np.maximum.reduceat(strengths.max(axis=1), board.starts[:-1])
+        for name, each in zip(
+            board.names, np.maximum(single, together.max(axis=1)).tolist(), strict=True
+        ):
+            self.strongest.setdefault(name, {})[slot] = each
+        return []
+
+
+Factors = Mapping[str, float | None]
+"""By stream; None: it may not alarm at all."""
+
+Strengths = Mapping[str, Column]
+"""By stream, how strong it was at the end of each hour, for its threshold."""
+
+
+def strengths_of(
+    world: World, days: Sequence[Day], reference: int, kinds: tuple[str, ...]
+) -> Strengths:
+    """Return by stream how strong it was in each hour."""
+    watch = _Measured(terms_of(world, reference), kinds)
+    for _ in _said(watch, world, days):
+        raise AssertionError(world.name)
+    hours = len(days) * HOURS
+    return {
+        name: np.array([found.get(hour, 0.0) for hour in range(hours)])
+        for name, found in watch.strongest.items()
+    }
+
+
+def tuned_factors(
+    world: World,
+    replays: Sequence[Sequence[Day]],
+    reference: int,
+    kinds: tuple[str, ...],
+    share: float,
+) -> Factors:
+    """Tune the watch's thresholds, stream by stream, until so few null replays have an alarm."""
+    highest = [
+        {name: float(each.max()) for name, each in found.items()}
+        for found in (strengths_of(world, days, reference, kinds) for days in replays)
+    ]
+    table = {
+        name: np.array([[each.get(name, 0.0) >= f for f in FACTORS] for each in highest])
+        for name in sorted({name for each in highest for name in each})
+    }
+    rungs, _ = rungs_of(table, len(FACTORS), share)
+    return {name: FACTORS[rung] if rung < len(FACTORS) else None for name, rung in rungs.items()}
+
+
+def first_above(found: Strengths, factors: Factors, at: int) -> float:
+    """Return how long after a day a stream is first as strong as its tuned threshold, in days."""
+    best = float("inf")
+    for name, each in found.items():
+        factor = factors.get(name)
+        above = np.flatnonzero(each[at * HOURS :] >= (np.inf if factor is None else factor))
+        if len(above):
+            best = min(best, (int(above[0]) + 1) / HOURS)
+    return best

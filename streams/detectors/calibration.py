@@ -25,7 +25,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.streams.detectors.noise import Floats, Noise, Series, learned, standardized
+from headrace.streams.detectors.noise import (
+    Floats,
+    Noise,
+    Series,
+    bounds_of,
+    learned,
+    standardized,
+)
 from headrace.streams.detectors.replays import Shown, replayed
 from headrace.streams.detectors.tails import deviate_of, t_of_normal, two_sided
 
@@ -42,16 +49,17 @@ FREEDOM_OF_SHARES, FREEDOM_OF_MEANS = 4.0, 6.0
 """Degrees of freedom however heavy the tails are: sums of shares are many, and one is always the
 heaviest."""
 
-POWER_OF_SHARES, POWER_OF_MEANS = 1.5, 2.0
+POWER_OF_SHARES, POWER_OF_MEANS = 1.5, 3.0
 """What power of a day's largest deviate is taken to have an exponential tail; the normal
-distribution's is 2."""
+distribution's is 2. Of means no hour counts for much: their sums' tails are lighter than that."""
 
 HIGH = 0.95
 """The threshold is extrapolated from this quantile of the days' largest deviates."""
 
-CAUTION = 0.7
+CAUTION_OF_SHARES, CAUTION_OF_MEANS = 0.7, 1.5
 """So much of the allowed rate is asked for: calibration itself errs, and errs to the wrong side
-when a history happens to be calm."""
+when a history happens to be calm. Statistics of outcomes err together, yet each has its own part
+of the promise: more may be asked of them."""
 
 FEW_DAYS = 5.0
 """Thresholds from few days are higher: twice for three, by a third for a week, by a sixteenth for
@@ -101,7 +109,7 @@ class Fit(NamedTuple):
 
 def calibrated(asks: Sequence[Ask], spans: Sequence[int]) -> list[Fit]:
     """Return fits of streams whose histories have the same days."""
-    noises, deviates, weights, purity = [], [], [], []
+    noises, deviates, weights, purity, bounds = [], [], [], [], []
     for ask in asks:
         noise, residual = learned(ask.series)
         n = ask.series.n[:, :, None]
@@ -110,12 +118,14 @@ def calibrated(asks: Sequence[Ask], spans: Sequence[int]) -> list[Fit]:
         deviates.append(deviate)
         weights.append(weight)
         present = np.maximum((n > 0).sum(), 1)
+        slots, of_mean = ask.series.n.shape[1], not ask.series.groups
+        bounds += [bounds_of(spans, slots, of_mean=of_mean)] * deviate.shape[2]
         purity.append((noise.v * n * (weight / np.maximum(n, 1.0)) ** 2).sum(axis=(0, 1)) / present)
     starts = np.cumsum([0, *(each.shape[2] for each in deviates)])
     members = np.concatenate([members_of(ask) for ask in asks])
     shown = replayed(
         np.concatenate(deviates, axis=2), np.concatenate(weights, axis=2), spans,
-        members, starts[:-1],
+        np.array(bounds), members, starts[:-1],
     )  # fmt: skip
     return [
         _fit(ask, noises[i], purity[i], shown.of(i, slice(starts[i], starts[i + 1])), spans)
@@ -156,9 +166,9 @@ def _limits(
     ask: Ask, peaks: Floats, looked_at: Floats, known: Floats, tails: Floats, day: int
 ) -> Floats:
     """Return thresholds in spreads: the highest that any of three models of the tail asks for."""
-    rate = ask.rate * CAUTION
-    plain = np.full(looked_at.shape, FREEDOM_MAX)
     shares = ask.series.groups > 0
+    rate = ask.rate * (CAUTION_OF_SHARES if shares else CAUTION_OF_MEANS)
+    plain = np.full(looked_at.shape, FREEDOM_MAX)
     least = FREEDOM_OF_SHARES if shares else FREEDOM_OF_MEANS
     deviates = _as_normal(peaks, plain, looked_at, ask.side)
     power = POWER_OF_SHARES if shares else POWER_OF_MEANS

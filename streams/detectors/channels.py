@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
+from math import log
 from typing import NamedTuple
 
+from headrace.streams.buckets import probability_edges
 from headrace.streams.observe import whole
 from headrace.streams.outcomes import MILLION
 
@@ -27,6 +30,8 @@ class Channel(NamedTuple):
         Of a mean: its sum, and of how many.
     side
         1 if only a rise is an alarm, -1 if only a fall is, 0 if both.
+    parts
+        How many equal parts it has of its kind's false alarms.
     """
 
     kind: str
@@ -35,6 +40,7 @@ class Channel(NamedTuple):
     probabilities: bool
     mean: Callable[[Families], tuple[float, int]] | None
     side: int
+    parts: int = 1
 
 
 KINDS = ("input", "score", "outcome", "labels")
@@ -50,6 +56,8 @@ def channels_of(
     found = [_shares("input", f"feature.{name}", f"feature.{name}") for name, _ in features]
     found.append(_shares("score", "score", "score", probabilities=task != "anomaly"))
     found += _OUTCOMES[task]
+    if task == "binary":
+        found.append(_EXCESS_LOSS)
     found.append(_shares("labels", "label_delay_ms", "delay"))
     found.append(_COVERAGE)
     return [channel for channel in found if channel.kind in kinds]
@@ -93,6 +101,23 @@ def _true_share(families: Families) -> tuple[float, int]:
     return float(true), true + false
 
 
+def _excess_loss(families: Families) -> tuple[float, int]:
+    """Return by how much losses exceed what the scores themselves expect of them."""
+    n, excess = 0, whole(families.get(PLAIN, {}), "outcome.log_loss")
+    for side in _SIDES:
+        for bucket, count in families.get(side, {}).items():
+            n += count
+            excess -= count * _expected(bucket)
+    return excess / MILLION, n
+
+
+@lru_cache(maxsize=4_096)
+def _expected(bucket: str) -> int:
+    """Return the mean loss, in millionths, of scores in a bucket that are as sure as they say."""
+    chance = sum(probability_edges(int(bucket))) / 2
+    return round(-MILLION * (chance * log(chance) + (1.0 - chance) * log(1.0 - chance)))
+
+
 def _mean(
     kind: str, name: str, mean: Callable[[Families], tuple[float, int]], side: int
 ) -> Channel:
@@ -102,6 +127,9 @@ def _mean(
 _LOSS = _mean("outcome", "log_loss", _ratio("outcome.log_loss", "outcome.scored", MILLION), 1)
 _BINARY_ACCURACY = _mean("outcome", "accuracy", _accuracy, -1)
 _TRUE_SHARE = _mean("outcome", "true_share", _true_share, 0)
+
+_SIDES = ("outcome.true", "outcome.false")
+_EXCESS_LOSS = Channel("outcome", "excess_loss", None, False, _excess_loss, 1, 3)
 
 _OUTCOMES: Mapping[str, tuple[Channel, ...]] = {
     "binary": (_LOSS, _BINARY_ACCURACY, _TRUE_SHARE),
@@ -134,4 +162,6 @@ def families_of(values: Mapping[str, int], wanted: frozenset[str]) -> dict[str, 
 def families_wanted(channels: list[Channel]) -> frozenset[str]:
     """Return which families of counts channels read."""
     names = {channel.family for channel in channels if channel.family is not None}
+    if _EXCESS_LOSS in channels:
+        names.update(_SIDES)
     return frozenset(names | {"outcome.hit", "outcome.actual"})

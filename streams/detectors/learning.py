@@ -19,7 +19,7 @@ import numpy as np
 from headrace.streams.detectors.calendar import Calendar
 from headrace.streams.detectors.calibration import Ask, Fit, members_of
 from headrace.streams.detectors.channels import Channel, Families
-from headrace.streams.detectors.noise import SCORE_UNIT, Series, rank_scores
+from headrace.streams.detectors.noise import SCORE_UNIT, Series, bounds_of, rank_scores
 from headrace.streams.groups import Groups, grouping_of, is_number
 
 DAYS_MIN = 3
@@ -180,10 +180,11 @@ def ask_of(
     )  # fmt: skip
     ask = Ask(series, rate, channel.side, tuple(looked_at))
     extra["members"] = members_of(ask).tolist()
+    extra["bounds"] = bounds_of(calendar.spans, slots, of_mean=channel.mean is not None)
     return ask, extra
 
 
-_UNBOUNDED = ("log_loss", "mae")
+_UNBOUNDED = ("log_loss", "excess_loss", "mae")
 
 
 def plain_fit(fit: Fit, extra: Mapping[str, Any], slot: int, calendar: Calendar) -> dict[str, Any]:

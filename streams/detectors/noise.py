@@ -8,6 +8,7 @@ a lone stray event from being a wonder.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,10 @@ Floats = NDArray[np.float64]
 
 CLIP = 6.0
 """A slot counts for no more than so many standard deviations: one wild hour is no change."""
+
+CLIP_OF_MANY = 2.0
+"""The same in sums with a memory of a quarter of a day and more, and in all sums of means: a storm
+of some hours is less than a shift that lasts, so thresholds need not be above it."""
 
 TAU_MIN = 0.02
 """Hours differ by at least this share of an event's standard deviation: what is smaller than that
@@ -72,15 +77,26 @@ _LEAST = 1e-6
 """The day's mean counts for so many events at least: a slot may have none of its own."""
 
 
+def bounds_of(spans: Sequence[int], slots: int, *, of_mean: bool) -> list[float]:
+    """Return for how much a slot may count in the sums of each span.
+
+    Examples
+    --------
+    >>> bounds_of((1, 6, 72), 24, of_mean=False), bounds_of((1, 6, 72), 24, of_mean=True)
+    ([6.0, 2.0, 2.0], [2.0, 2.0, 2.0])
+    """
+    return [CLIP_OF_MANY if of_mean or 4 * span >= slots else CLIP for span in spans]
+
+
 def standardized(
     n: Floats, residual: Floats, v: Floats, tau2: Floats, extra: Floats
 ) -> tuple[Floats, Floats]:
-    """Return residuals in standard deviations, clipped, and the weight of each.
+    """Return residuals in standard deviations, and the weight of each.
 
     A shift of ``d`` in the mean moves a deviate by ``d`` times its weight.
     """
     deviation = np.sqrt(v * n + tau2 * (n * n) + extra)
-    return np.clip(residual / deviation, -CLIP, CLIP), n / deviation
+    return residual / deviation, n / deviation
 
 
 def learned(series: Series) -> tuple[Noise, Floats]:

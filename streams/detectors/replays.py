@@ -52,6 +52,7 @@ def replayed(
     deviates: Floats,
     weights: Floats,
     spans: Sequence[int],
+    bounds: Floats,
     members: Floats,
     starts: NDArray[np.int64],
 ) -> Shown:
@@ -61,6 +62,8 @@ def replayed(
     ----------
     deviates, weights
         By day, slot and scalar.
+    bounds
+        By scalar and span: for how many deviations a slot counts at most.
     members
         1 for scalars of which lengths are made.
     starts
@@ -75,13 +78,16 @@ def replayed(
     found, powers = np.zeros(shape), np.zeros((4, *shape))
     counted = np.zeros((len(orders), rows))
     peaks = np.zeros((2, days, *shape))
-    moved, squared = deviates * weights, weights * weights
+    squared = weights * weights
     for day in range(days):
         for slot in range(slots):
             here = orders[:, day]
             weight = squared[here, slot]
             sums *= keep
-            sums += moved[here, slot][:, :, None]
+            sums += (
+                np.clip(deviates[here, slot][:, :, None], -bounds, bounds)
+                * weights[here, slot][:, :, None]
+            )
             scale *= keep * keep
             scale += weight[:, :, None]
             present = (weight > 0).astype(np.float64)

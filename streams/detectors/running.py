@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from headrace.streams.detectors.noise import Floats, standardized
+from headrace.streams.detectors.noise import CLIP, Floats, standardized
 from headrace.streams.detectors.replays import lengths
 
 DRIFT = 0.25
@@ -45,6 +45,7 @@ class Board(NamedTuple):
     wide: Floats
     members: Floats
     sides: Floats
+    bounds: Floats
 
     @classmethod
     def of(cls, fits: Fits) -> Board:
@@ -60,10 +61,13 @@ class Board(NamedTuple):
             )
 
         sides = np.repeat([float(fit["side"]) for fit in each], widths)
+        spans = len(fits[names[0]]["limits"][0])
+        # Fits of an earlier release have no bounds of their own.
+        bounds = [np.broadcast_to(np.array(fit.get("bounds", [CLIP])), spans) for fit in each]
         return cls(
             names, tuple(starts), joined("profile", 1), joined("v", 1), joined("tau2", 0),
             joined("extra", 0), joined("limits", 0), joined("centers", 0), joined("wide", 0),
-            joined("members", 0), sides,
+            joined("members", 0), sides, np.repeat(np.array(bounds), widths, axis=0),
         )  # fmt: skip
 
 
@@ -110,12 +114,13 @@ class Sums:
         usual = n * board.profile[slot]
         residual = found - usual
         deviate, weight = standardized(n, residual, board.v[slot], board.tau2, board.extra)
-        self.sums = self.sums * self._keep + (deviate * weight)[:, None]
+        bounded = np.clip(deviate[:, None], -board.bounds, board.bounds)
+        self.sums = self.sums * self._keep + bounded * weight[:, None]
         self.scale = self.scale * (self._keep * self._keep) + (weight * weight)[:, None]
         self.seen = self.seen * self._keep + found[:, None]
         self.usual = self.usual * self._keep + usual[:, None]
         self.events = self.events * self._keep + n[:, None]
-        self._date(at, deviate)
+        self._date(at, np.clip(deviate, -CLIP, CLIP))
         present = (n > 0)[:, None] & (self.events >= EVENTS_MIN)
         found = present * self.sums / np.sqrt(np.maximum(self.scale, 1e-300))
         first = np.array(board.starts[:-1])

@@ -52,8 +52,8 @@ class Stream(NamedTuple):
     kind
         ``input``, ``score``, ``outcome`` or ``labels``.
     name
-        ``feature.<name>``, ``score``, ``log_loss``, ``accuracy``, ``mae``, ``true_share``,
-        ``label_delay_ms`` or ``coverage``.
+        ``feature.<name>``, ``score``, ``log_loss``, ``excess_loss``, ``accuracy``, ``mae``,
+        ``true_share``, ``label_delay_ms`` or ``coverage``.
     segment
         ``all``, or ``field=value``.
     """
@@ -256,8 +256,8 @@ class Watch:
         allowed: float = SHARE_OF_KIND[kind] * self._calendar.block_ms / self._terms.run_length_ms
         parts = sum(each.kind == kind for each in self._parts.values())
         if segment == ALL:
-            alike = sum(each.kind == kind for each in self._whole.values())
-            return allowed * (SHARE_OF_ALL if parts else 1.0) / alike
+            alike = sum(each.parts for each in self._whole.values() if each.kind == kind)
+            return allowed * (SHARE_OF_ALL if parts else 1.0) * channel.parts / alike
         place: int = state["segments"].index(segment) + 1  # 1/2 + 1/6 + 1/12 + ... = 1
         return allowed * (1.0 - SHARE_OF_ALL) / (place * (place + 1)) / parts
 

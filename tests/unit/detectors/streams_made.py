@@ -54,6 +54,19 @@ def outcomes(rng: np.random.Generator, events: int = 60, wrong: float = 0.2) -> 
     return found
 
 
+def answers(rng: np.random.Generator, events: int, sure: float, flipped: float) -> dict[str, int]:
+    """Return outcomes of a model that is as sure as it says, but for labels that are flipped."""
+    found = {"events": events, "labelled": events, "outcome.scored": events}
+    likely = np.where(rng.random(events) < 0.5, sure, 1.0 - sure)
+    true = (rng.random(events) < likely) ^ (rng.random(events) < flipped)
+    loss = -np.log(np.where(true, likely, 1.0 - likely))
+    found["outcome.log_loss"] = int(np.rint(1e6 * loss).sum())
+    for score, label in zip(likely.tolist(), true.tolist(), strict=True):
+        _add(found, f"outcome.{'true' if label else 'false'}:{probability_bucket(score)}")
+        _add(found, f"outcome.{'t' if (score >= 0.5) == label else 'f'}{'pn'[score < 0.5]}")
+    return found
+
+
 def _add(found: dict[str, int], name: str) -> None:
     found[name] = found.get(name, 0) + 1
 

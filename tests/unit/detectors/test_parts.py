@@ -48,7 +48,7 @@ def series(rng: np.random.Generator, days: int, tau: float) -> Series:
 def limit(days: int, tau: float, rate: float = 1e-3) -> float:
     ask = Ask(series(np.random.default_rng(1), days, tau), rate, 0, (True, True))
     (fit,) = calibrated([ask], HOURLY.spans)
-    return float(fit.limits[0, 0])
+    return float(fit.limits[0, HOURLY.spans.index(24)])
 
 
 def test_fewer_days_rarer_alarms_and_wilder_days_make_for_higher_thresholds() -> None:

@@ -12,6 +12,7 @@ from tests.unit.detectors.streams_made import (
     OUTCOMES,
     REFERENCE_DAYS,
     Counts,
+    answers,
     inputs,
     outcomes,
     said,
@@ -99,6 +100,50 @@ def test_a_loss_that_rises_is_said_and_one_that_falls_is_not() -> None:
     assert risen["log_loss"].reference[0][0] == "mean"
     assert risen["accuracy"].effect < -0.2
     assert not {each.stream.name for each in begun(make(0.02))} & {"log_loss", "accuracy"}
+
+
+def test_a_loss_that_the_scores_expect_is_no_excess_and_flipped_labels_are() -> None:
+    def make(sure: float, flipped: float) -> dict[str, Verdict]:
+        def counts(hour: int, rng: np.random.Generator) -> Counts:
+            changed = hour >= AT
+            return {"all": answers(rng, 40, sure if changed else 0.9, flipped * changed)}
+
+        found = said(Watch(terms(), OUTCOMES), AT + 3 * 24, counts)
+        return {each.stream.name: each for each in begun(found)}
+
+    unsure = make(0.6, 0.0)
+    assert "log_loss" in unsure
+    assert "excess_loss" not in unsure
+    flipped = make(0.9, 0.2)["excess_loss"]
+    (_, usual), (_, observed) = *flipped.reference, *flipped.observed
+    assert abs(usual) < 0.03
+    # each flip costs ln(0.9 / 0.1), and eight of ten are of what was right
+    assert observed - usual == pytest.approx(flipped.effect)
+    assert 0.1 < flipped.effect < 0.5
+
+
+def test_a_storm_of_some_hours_is_less_than_a_shift_that_lasts() -> None:
+    def hours_of(wrong: float, lasts: int) -> list[Verdict]:
+        def counts(hour: int, rng: np.random.Generator) -> Counts:
+            return {"all": outcomes(rng, 60, wrong if AT <= hour < AT + lasts else 0.2)}
+
+        return begun(said(Watch(terms(), OUTCOMES), AT + 5 * 24, counts))
+
+    assert hours_of(0.9, 2) == []
+    assert hours_of(0.4, 4 * 24) != []
+
+
+def test_fits_of_a_release_before_sums_had_bounds_go_on() -> None:
+    watch, rng = Watch(terms(), INPUTS), np.random.default_rng(8)
+    state, found = watch.fresh(), []
+    for hour in range(AT + 24):
+        if hour == AT:
+            state = msgpack.unpackb(msgpack.packb(state))
+            for fit in state["fits"].values():
+                del fit["bounds"]
+        counts = inputs(rng, shift=2.0 * (hour >= AT))
+        found += watch.observe(state, hour * HOUR_MS, counts)
+    assert [each.stream.name for each in begun(found)] == ["feature.x"]
 
 
 def test_one_segment_can_be_told_from_all() -> None:
