@@ -247,12 +247,14 @@ class Alarms(_Declared):
         watched taken together.
     reference
         Length of the reference period, from the first event on; the monitor's if None.
+        A shorter one than two weeks makes for alarms that come later, and are less sure to keep
+        the promise.
     segments
         Whether the monitor's segments are watched one by one, besides everything together.
     """
 
     run_length: str = "90d"
-    reference: str | None = None
+    reference: str | None = "14d"
     segments: bool = True
     place: str = _PLACE
 

@@ -8,6 +8,7 @@ from math import log
 from typing import NamedTuple
 
 from headrace.streams.buckets import probability_edges
+from headrace.streams.groups import is_number
 from headrace.streams.observe import whole
 from headrace.streams.outcomes import MILLION
 
@@ -113,7 +114,12 @@ def _excess_loss(families: Families) -> tuple[float, int]:
 
 @lru_cache(maxsize=4_096)
 def _expected(bucket: str) -> int:
-    """Return the mean loss, in millionths, of scores in a bucket that are as sure as they say."""
+    """Return the mean loss, in millionths, of scores in a bucket that are as sure as they say.
+
+    What is no bucket's number stands for scores beyond the most that are told apart.
+    """
+    if not is_number(bucket):
+        return 0
     chance = sum(probability_edges(int(bucket))) / 2
     return round(-MILLION * (chance * log(chance) + (1.0 - chance) * log(1.0 - chance)))
 

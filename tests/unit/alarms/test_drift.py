@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
+from headrace.streams.pipeline import Alarms
+from headrace.streams.plan import plan_of
 from headrace.streams.records import Record
 from headrace.streams.stages import lookout
 from headrace.streams.stages.monitor import MonitorStage
@@ -13,6 +16,7 @@ from tests.unit.stages.test_laws import check
 
 DAYS = 5
 STUCK_FROM = 4 * 24 + 5
+AT_ONCE = plan_of(replace(PLAN.pipeline, alarms=Alarms(reference=None)))
 EVENTS = 120
 
 
@@ -36,7 +40,7 @@ def log_of() -> list[Record]:
 def test_a_stuck_sensor_is_one_alert_in_every_way_to_run() -> None:
     records, cut = log_of(), STUCK_FROM + 3
     places = [0, 40, STUCK_FROM - 4, STUCK_FROM + 2, STUCK_FROM + 3]
-    runner = check(lambda: MonitorStage(PLAN, CODECS), records, places, cut)
+    runner = check(lambda: MonitorStage(AT_ONCE, CODECS), records, places, cut)
     said = decoded(runner.emits, PLAN.topics.alerts, CODECS.alert)
     since_then = [a for a in said if a["noticed"] > START + STUCK_FROM * HOUR]
     (alert,) = (each for each in since_then if each["state"] == "begun")

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from headrace.app.alerting.message import message_of
 from headrace.streams.load import load_pipeline
+from headrace.streams.pipeline import Alarms
 from headrace.streams.replay import replay
 from headrace.streams.rows import read_rows
 
 ROOT = Path(__file__).parents[3]
 WEEK = ROOT / "data" / "flights_nyc13_week.csv.gz"
 THURSDAY = datetime(2013, 2, 7, tzinfo=UTC)
-FLIGHTS = load_pipeline(ROOT / "examples" / "flights" / "pipeline.py")
+FLIGHTS = replace(
+    load_pipeline(ROOT / "examples" / "flights" / "pipeline.py"), alarms=Alarms(reference="3d")
+)
 
 
 def events() -> Iterator[Any]:

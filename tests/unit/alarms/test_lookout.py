@@ -101,7 +101,11 @@ def with_alarms(declared: Alarms | None, **monitored: Any) -> Plan:
 def test_a_plan_s_terms_are_in_whole_tiles() -> None:
     terms = lookout.watch_terms(with_alarms(Alarms(run_length="10d", reference="90m")))
     assert terms == Terms(HOUR, 2 * HOUR, 240 * HOUR, "binary", PLAN.feature_fields)
-    assert lookout.watch_terms(PLAN) == terms._replace(run_length_ms=90 * 24 * HOUR)
+    days = 24 * HOUR
+    wanted = terms._replace(reference_ms=14 * days, run_length_ms=90 * days)
+    assert lookout.watch_terms(PLAN) == wanted
+    as_monitored = lookout.watch_terms(with_alarms(Alarms(reference=None)))
+    assert as_monitored == wanted._replace(reference_ms=2 * HOUR)
     assert lookout.watch_terms(with_alarms(None)) is None
 
 

@@ -1,5 +1,7 @@
 """Groups, tails and calibration on their own."""
 
+from math import log
+
 import numpy as np
 import pytest
 
@@ -62,6 +64,25 @@ def test_what_never_varied_has_a_finite_threshold() -> None:
     constant = Series(n, n[:, :, None].copy(), 0, None, True)
     (fit,) = calibrated([Ask(constant, 1e-3, -1, (True,))], HOURLY.spans)
     assert 1.0 < fit.limits[0, 0] < 100.0
+
+
+def test_what_exceeds_the_loss_that_scores_expect_is_read_from_their_buckets() -> None:
+    (excess,) = [each for each in channels_of("binary", (), ("outcome",)) if each.parts > 1]
+    assert excess.mean is not None
+    sure, even = str(probability_bucket(0.9)), str(probability_bucket(0.5))
+    as_expected = round(1e6 * 10 * -(0.9 * log(0.9) + 0.1 * log(0.1)))
+    families = {
+        "": {"outcome.log_loss": as_expected},
+        "outcome.true": {sure: 9},
+        "outcome.false": {sure: 1},
+    }
+    total, n = excess.mean(families)
+    assert (total / n, n) == (pytest.approx(0.0, abs=0.02), 10)
+    families["outcome.false"] |= {even: 10, "other": 5}
+    families[""]["outcome.log_loss"] += 20_000_000
+    total, n = excess.mean(families)
+    assert (total, n) == (pytest.approx(20 - 10 * log(2), abs=0.2), 25)
+    assert excess.mean({}) == (0.0, 0)
 
 
 def test_a_wide_history_takes_buckets_together_and_a_wide_category_is_grouped_at_once() -> None:
