@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from itertools import accumulate
-from math import ceil
+from math import ceil, sqrt
 from typing import NamedTuple
 
 from headrace.streams.buckets import number_edges
@@ -14,6 +14,9 @@ from headrace.streams.totals import family_sum
 
 OTHER_RANK = -(2**63)
 """Where a key ranks that is no bucket's number (of a family with too many keys): lowest."""
+
+_ONE_OF_A_HUNDRED = 1.6276
+"""Of Kolmogorov's distribution: what is exceeded in one case of a hundred."""
 
 
 def rank_of(key: str) -> int:
@@ -149,6 +152,34 @@ def quantile_within(
     bucket, n = found
     low, high = sorted(edges(bucket))
     return Figure((low + high) / 2, n, {"lower": low, "upper": high})
+
+
+def gap(part: Mapping[str, int], whole: Mapping[str, int]) -> Figure:
+    """Return how far the distribution of a part is from that of the rest (Kolmogorov, Smirnov).
+
+    The greatest difference of the two cumulative shares, at the buckets' ends. By chance alone it
+    exceeds ``detail["chance"]`` in one case of a hundred.
+
+    Parameters
+    ----------
+    part, whole
+        Counts by bucket, of the part and of all.
+
+    Examples
+    --------
+    >>> gap({"1": 2}, {"1": 2, "9": 2}).value
+    1.0
+    """
+    n, rest = family_sum(part), family_sum(whole) - family_sum(part)
+    if n <= 0 or rest <= 0:
+        return Figure(None, n + rest)
+    ahead = farthest = 0
+    for key in sorted(whole.keys() | part.keys(), key=lambda key: (rank_of(key), key)):
+        here = part.get(key, 0)
+        ahead += here * rest - (whole.get(key, 0) - here) * n
+        farthest = max(farthest, abs(ahead))
+    chance = _ONE_OF_A_HUNDRED * sqrt(1 / n + 1 / rest)
+    return Figure(farthest / (n * rest), n + rest, {"chance": chance})
 
 
 def _bucket_of_rank(family: Mapping[str, int] | None, hundredths: int) -> tuple[int, int] | None:

@@ -7,14 +7,17 @@ baseline (``baseline.majority.accuracy``).
 
 from __future__ import annotations
 
-from headrace.streams.binned import quantile, quantile_within, rank_of
+from math import inf
+
+from headrace.streams.binned import gap, quantile, quantile_within, rank_of
 from headrace.streams.buckets import number_bucket, number_edges, probability_edges
 from headrace.streams.duration import duration_text
 from headrace.streams.figures import Figure
 from headrace.streams.groups import NULL
-from headrace.streams.intervals import share
+from headrace.streams.intervals import mean, share
 from headrace.streams.judging import JUDGES, SEGMENT_JUDGES, Named
 from headrace.streams.observe import whole
+from headrace.streams.outcomes import MILLION
 from headrace.streams.pipeline import Cost
 from headrace.streams.plan import Plan
 from headrace.streams.totals import PLAIN, Totals, family_sum, plain
@@ -24,6 +27,7 @@ COUNTS = (
     "scored",
     "unscored",
     "late_for_features",
+    "new_entity",
     "examples",
     "labelled",
     "learned",
@@ -48,8 +52,23 @@ COUNTS = (
 DEAD_LETTERS = "dead_letters"
 """Family of dead letters; its keys are ``<stage>.<reason>``."""
 
+PASSAGE = {
+    "event_delay_ms": "event_delay",
+    "entity_age_ms": "entity_age",
+    "model_age_ms": "model_age",
+    "label_delay_ms": "delay",
+    "model_lag": "lag",
+}
+"""Families of which the median and the 99th hundredth are told, by metric."""
+
 AGES = (24, 6, 2, 1)
 """At which ages of predictions coverage is told: the wait, divided by these."""
+
+REJECTED = "rejected"
+"""Family of events that SCORE refused, by reason."""
+
+CLASSES_TOLD = 20
+"""Of so many classes the share of answers is told, the most frequent ones."""
 
 SEGMENT_COUNTS = ("events", "labelled")
 """Counts that are said of segments. There are so many windows of segments that each metric more
@@ -67,6 +86,7 @@ class Metrics:
 
     def __init__(self, plan: Plan) -> None:
         self._features = [f"feature.{name}" for name, _ in plan.feature_fields]
+        self._task = plan.task
         self._edges = number_edges if plan.task == "anomaly" else probability_edges
         self._ages = [(duration_text(age), age) for age in _ages_ms(plan.wait_ms)]
         self._judge = JUDGES[plan.task]
@@ -89,12 +109,13 @@ class Metrics:
             return dict(self._of_segment(totals))
         found = dict(self._counted(totals))
         found.update(self._inputs(totals))
-        found.update(self._scores(totals))
+        found.update(self._outputs(totals))
         found["coverage"] = coverage(totals)
         found.update(self._predictor("outcome", "", totals))
         found.update(self._predictor("fresh", "fresh.", totals))
         for name in self._baselines:
             found.update(self._predictor(f"baseline.{name}", f"baseline.{name}.", totals))
+        found.update(_regret(totals))
         found.update(self._passage(totals))
         return found
 
@@ -125,18 +146,36 @@ class Metrics:
                 yield f"{DEAD_LETTERS}.{key}", Figure(float(letters[key]), letters[key])
 
     def _inputs(self, totals: Totals) -> Named:
-        """Say of each feature that had nulls how many they were."""
+        """Say what was refused and why, and of each feature that had nulls how many they were."""
+        refused = totals.get(REJECTED)
+        if refused:
+            n = family_sum(refused)
+            yield REJECTED, share(n, n + plain(totals, "events"))
+            for reason in sorted(refused):
+                yield f"{REJECTED}.{reason}", Figure(float(refused[reason]), refused[reason])
         for name in self._features:
             nulls = totals.get(name, {}).get(NULL, 0)
             if nulls:
                 yield f"missing.{name}", share(nulls, family_sum(totals[name]))
 
-    def _scores(self, totals: Totals) -> Named:
-        """Say how scores are spread."""
-        scores = totals.get("score")
+    def _outputs(self, totals: Totals) -> Named:
+        """Say how scores, and answers, are spread."""
+        scores, answers = totals.get("score"), totals.get("answer")
         if scores:
             for hundredths in (10, 50, 90):
                 yield f"score.p{hundredths}", quantile_within(scores, hundredths, self._edges)
+        if not answers:
+            return
+        n = family_sum(answers)
+        if self._task == "regression":
+            for hundredths in (10, 50, 90):
+                yield f"answer.p{hundredths}", quantile_within(answers, hundredths, number_edges)
+        elif self._task == "multiclass":
+            told = sorted(answers, key=lambda key: (-answers[key], key))[:CLASSES_TOLD]
+            for key in sorted(told):
+                yield f"answered.{key.removeprefix('=')}", share(answers[key], n)
+        else:
+            yield "answered.true", share(answers.get("true", 0), n)
 
     def _within(self, totals: Totals) -> Named:
         """Say which share of predictions had their label at what age."""
@@ -150,10 +189,12 @@ class Metrics:
 
     def _passage(self, totals: Totals) -> Named:
         """Say how labels and models came along: delay, lag, what waits, what was settled."""
-        for name, family in (("label_delay_ms", "delay"), ("model_lag", "lag")):
+        for name, family in PASSAGE.items():
             if family in totals:
                 yield f"{name}.p50", quantile(totals[family], 50)
                 yield f"{name}.p99", quantile(totals[family], 99)
+        if "true_delay" in totals:
+            yield "label_delay_gap", gap(totals["true_delay"], totals.get("delay", {}))
         if not self._joined:
             return
         yield from self._within(totals)
@@ -184,6 +225,15 @@ def coverage(totals: Totals) -> Figure:
     if not events:
         return Figure(None, 0)
     return Figure(plain(totals, "labelled") / events, events)
+
+
+def _regret(totals: Totals) -> Named:
+    """Return by how much the served answers' loss exceeds that of the newest model's."""
+    family = totals.get(PLAIN, {})
+    n = family.get("regret.n", 0)
+    if n:
+        loss, squared = (whole(family, f"regret.{name}") for name in ("loss", "loss_squared"))
+        yield "regret", mean(loss, squared, n, MILLION, least=-inf)
 
 
 def _ages_ms(wait_ms: int) -> list[int]:

@@ -208,10 +208,7 @@ class Observer:
         ]
         anomaly = plan.task == "anomaly"
         self._bucket_of = number_bucket if anomaly else probability_bucket
-        self._threshold = plan.threshold
-        judge_of = JUDGES[plan.task]
-        self._served = judge_of("outcome")
-        self._fresh = judge_of("fresh") if plan.task == "binary" else None
+        self._served = JUDGES[plan.task]("outcome")
         self._baselines = BaselineJudges(plan.task)
         self._lag_names = Names(lambda lag: f"lag:{number_bucket(lag)}")
         self._delay_names = Names(lambda delay_ms: f"delay:{number_bucket(delay_ms)}")
@@ -299,19 +296,6 @@ class Observer:
             found += brief
             rest = rest + further
         return found, rest
-
-    def learned(self, tally: Tally, example: Mapping[str, Any], fresh_score: float | None) -> None:
-        """Count how the newest model would have done, just before it learns the example.
-
-        Only where a score alone says it: in pipelines whose answers are true or false.
-        """
-        label = example["label"]
-        if label is None or fresh_score is None or self._fresh is None:
-            return
-        cell = tally.cell(example["event_time"]).values
-        brief, further = self._fresh(label, fresh_score >= self._threshold, fresh_score, None)
-        for name, n in brief + further:
-            cell[name] += n
 
 
 def _segment(field: str, value: str) -> str:

@@ -54,6 +54,10 @@ def _fixed(value: float) -> int:
     return round(MILLION * value)
 
 
+def _bounded(number: float) -> int:
+    return _fixed(max(-NUMBER_MAX, min(NUMBER_MAX, number)))
+
+
 def _surprise(likely: float) -> int:
     """Return the logarithmic loss of an answer that gave the truth this probability."""
     return _fixed(-log(max(likely, PROBABILITY_MIN)))
@@ -161,7 +165,7 @@ def _regression(prefix: str) -> Judge:
     def judge(label: float, said: float | None, *_: Any) -> tuple[Pairs, Pairs]:
         if said is None:
             return [(f"{prefix}.unscored", 1)], []
-        truth, answer = (_fixed(max(-NUMBER_MAX, min(NUMBER_MAX, v))) for v in (label, said))
+        truth, answer = _bounded(label), _bounded(said)
         error = answer - truth
         further = (error * error, truth, truth * truth)
         pairs = [(f"{prefix}.n", 1), (f"{prefix}.absolute", abs(error))]
@@ -190,3 +194,30 @@ class BaselineJudges(dict[str, Judge]):
     def __missing__(self, name: str) -> Judge:
         found = self[name] = self._judge_of(f"baseline.{name}")
         return found
+
+
+# -- the loss of one answer
+
+Loss = Callable[[Any, Any, float | None, Mapping[str, float] | None], int | None]
+"""``(label, said, score, probabilities)``: returns the loss in millionths, None if there is none
+of this answer."""
+
+
+def _binary_loss(label: bool, _: Any, score: float | None, __: Any) -> int | None:
+    return None if score is None else _surprise(score if label else 1.0 - score)
+
+
+def _class_loss(label: str, _: Any, __: Any, probabilities: Any) -> int | None:
+    return None if probabilities is None else _surprise(probabilities.get(label, 0.0))
+
+
+def _absolute_error(label: float, said: float, *_: Any) -> int:
+    return abs(_bounded(said) - _bounded(label))
+
+
+LOSSES: Mapping[str, Loss] = {
+    "binary": _binary_loss,
+    "multiclass": _class_loss,
+    "regression": _absolute_error,
+}
+"""By task: logarithmic loss of classes, absolute error of numbers; anomalies have none."""

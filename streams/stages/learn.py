@@ -17,6 +17,7 @@ from typing import Any
 from headrace.schemas.codec import Undecodable
 from headrace.schemas.records import Codecs
 from headrace.streams.decoding import Rejected
+from headrace.streams.freshness import Freshest
 from headrace.streams.model import Answer, Bundle, Dumps, Loads
 from headrace.streams.observe import Observer
 from headrace.streams.plan import Plan
@@ -82,6 +83,7 @@ class LearnStage:
         self._loads = loads
         self._inline_limit_bytes = inline_limit_bytes
         self._observer = Observer(plan)
+        self._freshest = Freshest(plan)
         self.snapshot_due = False
         self.reset(None)
 
@@ -190,15 +192,14 @@ class LearnStage:
     # -- an example
 
     def _fresh(self, x: dict[str, Any]) -> Answer | None:
-        """Return what the newest model says, if the observer compares it with anything."""
-        return self._bundle.predict(dict(x)) if self._plan.task == "binary" else None
+        """Return what the newest model says, if its loss tells anything."""
+        return self._bundle.predict(dict(x)) if self._freshest.asks else None
 
     def _test(self, fresh: Answer | None, example: dict[str, Any], output: Output) -> None:
         """Count how the served prediction did, and how the newest model would have done."""
-        lag = self._lag.of(example["learned_to"], example["event_time"])
-        self._observer.outcome(output.tally, example, lag)
-        if fresh is not None:
-            self._observer.learned(output.tally, example, fresh.score)
+        asked = example["learned_to"], example["event_time"]
+        self._observer.outcome(output.tally, example, self._lag.of(*asked))
+        self._freshest.take(output.tally, example, fresh, self._lag.age_ms(*asked))
 
     def _learn(
         self, x: dict[str, Any], record: Record, example: dict[str, Any], output: Output

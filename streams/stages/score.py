@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from headrace.schemas.labelling import Labelling
 from headrace.schemas.records import Codecs
 from headrace.streams.decoding import Rejected
+from headrace.streams.freshness import Arrival, Arrivals
 from headrace.streams.model import Answer, Served
 from headrace.streams.observe import Observer
 from headrace.streams.partitioner import partition_of
@@ -42,10 +43,21 @@ class _Arrival(NamedTuple):
 
 
 class _Standing(NamedTuple):
-    """Where an event stood in time: the watermark before it, and whether windows took it in."""
+    """Where an event stood in time.
+
+    Attributes
+    ----------
+    watermark
+        Before it.
+    late
+        It came too late for its entity's windows.
+    age_ms
+        How much older its entity's newest event was; None of a new entity.
+    """
 
     watermark: int | None
     late: bool
+    age_ms: int | None
 
 
 _Item = tuple[Record, _Arrival | Rejected | Control]
@@ -73,6 +85,7 @@ class ScoreStage:
         self._partition = partition
         self._partitions = partitions
         self._observer = Observer(plan)
+        self._arrivals = Arrivals(plan)
         self._direct = plan.labels != "topic"
         self._labelling = Labelling(codecs.prediction, codecs.example)
         self._source = f"{plan.topics.events}-{partition}-"
@@ -106,15 +119,16 @@ class ScoreStage:
             if isinstance(item, _Arrival):
                 state = view.get(item.state_key)
                 if state is None and self._is_misplaced(item.key):
-                    output.reject(record, self._misplaced(item.key))
+                    _refuse(record, self._misplaced(item.key), clock, output)
                     continue
                 before = advance(clock, item.time_ms)
-                standing = _Standing(before, self._remember(item, state, view))
+                age_ms = None if state is None else max(0, item.time_ms - state[0])
+                standing = _Standing(before, self._remember(item, state, view), age_ms)
                 if not context.restoring:
                     self._say(record, item, standing, context.model, output)
                     self._mark(before, clock, output)
             elif isinstance(item, Rejected):
-                output.reject(record, item)
+                _refuse(record, item, clock, output)
             else:
                 self._control(item, clock, output)
         view.put(CLOCK, clock)
@@ -228,6 +242,8 @@ class ScoreStage:
             example = self._labelling.example(value, self._label(record, item))
             emits.append(Emit(plan.topics.examples, 0, key, example))
         self._observer.scored(output.tally, prediction)
+        arrival = (item.time_ms, record.timestamp_ms, standing.age_ms, answer.prediction)
+        self._arrivals.take(output.tally, Arrival._make(arrival))
         self._count_failure(answer, item, output)
         output.emits += emits
 
@@ -259,3 +275,10 @@ class ScoreStage:
     def _count_failure(self, answer: Answer, item: _Arrival, output: Output) -> None:
         if answer.failure is not None:
             output.tally.count("model_failed", time_ms=item.time_ms)
+
+
+def _refuse(record: Record, rejected: Rejected, clock: Clock, output: Output) -> None:
+    """Bury an event, and count it where its partition's watermark stands: it has no time itself."""
+    output.reject(record, rejected)
+    if clock[0] is not None:
+        output.tally.count(f"rejected:{rejected.code}", time_ms=clock[0])

@@ -54,6 +54,12 @@ def count_predictions(truth: Truth) -> None:
             truth.count(f"feature.{name}:{_value_key(name, value)}", time_ms)
         truth.count(f"score:{probability_bucket(fields['score'])}", time_ms)
         truth.count("scored", time_ms)
+        truth.count(f"answer:{str(fields['prediction']).lower()}", time_ms)
+        delay_ms = max(0, prediction.timestamp_ms - time_ms)
+        truth.count(f"event_delay:{number_bucket(delay_ms)}", time_ms)
+        known = prediction.age_ms is not None
+        age = f"entity_age:{number_bucket(prediction.age_ms or 0)}"
+        truth.count(age if known else "new_entity", time_ms)
         for name in facts.SEGMENTS:
             segment = f"{name}={prediction.event[name]}"
             truth.count("events", time_ms, segment=segment)
@@ -81,7 +87,7 @@ def count_outcomes(
         time_ms, label = example["event_time"], example["label"]
         truth.count("examples", time_ms)
         truth.count(f"lag:{number_bucket(_lag(offsets, times, position, example))}", time_ms)
-        truth.count(f"delay:{number_bucket(example['label_time'] - time_ms)}", time_ms)
+        _count_ages(truth, example, _model_age(offsets, times, position, example))
         pairs = [("labelled", 1), *_outcome("outcome", label, example["score"])]
         for name, said in example["baselines"].items():
             pairs.append(_confusion(f"baseline.{name}", label, said))
@@ -94,6 +100,25 @@ def count_outcomes(
         fresh = label, learned.fresh[position]
         for name, n in [*_outcome("fresh", *fresh), *_spread("fresh", *fresh)]:
             truth.count(name, time_ms, n)
+        _count_regret(truth, example, fresh)
+
+
+def _count_ages(truth: Truth, example: dict[str, Any], age_ms: int | None) -> None:
+    """Count how old the label was when it came, and the newest that its model had learned."""
+    time_ms = example["event_time"]
+    delay = number_bucket(example["label_time"] - time_ms)
+    truth.count(f"delay:{delay}", time_ms)
+    if example["label"]:
+        truth.count(f"true_delay:{delay}", time_ms)
+    if age_ms is not None:
+        truth.count(f"model_age:{number_bucket(age_ms)}", time_ms)
+
+
+def _count_regret(truth: Truth, example: dict[str, Any], fresh: tuple[bool, float]) -> None:
+    regret = _log_loss(example["label"], example["score"]) - _log_loss(*fresh)
+    truth.count("regret.n", example["event_time"])
+    truth.count("regret.loss", example["event_time"], regret)
+    truth.count("regret.loss_squared", example["event_time"], regret * regret)
 
 
 def _lag(
@@ -104,6 +129,18 @@ def _lag(
     first = int(np.searchsorted(offsets[:position], example["learned_to"]))
     first = max(first, position - facts.LAG_EXAMPLES_MAX)
     return int(np.count_nonzero(times[first:position] <= example["event_time"]))
+
+
+def _model_age(
+    offsets: npt.NDArray[np.int64], times: npt.NDArray[np.int64], position: int,
+    example: dict[str, Any],
+) -> int | None:  # fmt: skip
+    """Return how much older than an event the newest label was that its model had learned."""
+    known = int(np.searchsorted(offsets[:position], example["learned_to"]))
+    if known <= max(0, position - facts.LAG_EXAMPLES_MAX):
+        return None
+    event_time: int = example["event_time"]
+    return max(0, event_time - int(times[:known].max()))
 
 
 def _confusion(prefix: str, label: bool, said: bool | None) -> tuple[str, int]:

@@ -86,6 +86,9 @@ def _figures(values: Mapping[str, int]) -> dict[str, float]:
     found = {name: float(values[name]) for name in COUNTS if values.get(name)}
     if values.get("events"):
         found["coverage"] = values.get("labelled", 0) / values["events"]
+        found["answered.true"] = values.get("answer:true", 0) / values["scored"]
+    if values.get("regret.n"):
+        found["regret"] = values["regret.loss"] / (1_000_000 * values["regret.n"])
     for prefix, name in (
         ("outcome", ""), ("fresh", "fresh."), ("baseline.majority", "baseline.majority."),
         ("baseline.left_late", "baseline.left_late."),

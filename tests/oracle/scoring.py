@@ -17,12 +17,22 @@ from tests.oracle.wire import Bad, Schemas
 
 
 class Prediction(NamedTuple):
-    """A prediction as it lies in the log, and the event that it is of."""
+    """A prediction as it lies in the log, and the event that it is of.
+
+    Attributes
+    ----------
+    timestamp_ms
+        Of the event's record.
+    age_ms
+        How much older its entity's newest event was; None of a new entity.
+    """
 
     partition: int
     offset: int
     fields: dict[str, Any]
     event: Mapping[str, Any]
+    timestamp_ms: int
+    age_ms: int | None
 
 
 @dataclass
@@ -53,6 +63,11 @@ class Truth:
         self.rejected[*place, record.offset] = (stage, code, record)
         self.count(f"dead_letter.{code}", None)
 
+    def refuse(self, code: str, watermark: int | None) -> None:
+        """Count an event that is none, where its partition's watermark stands."""
+        if watermark is not None:
+            self.count(f"rejected:{code}", watermark)
+
 
 def check_predictions(logs: Logs, truth: Truth, report: Report) -> None:
     """Fold the events and compare each prediction's own part: all but what the model said."""
@@ -69,12 +84,16 @@ def check_predictions(logs: Logs, truth: Truth, report: Report) -> None:
             event = wire.read_input(record, facts.EVENT, topic, avro)
         except Bad as bad:
             truth.reject("score", (topic, number), record, str(bad))
+            truth.refuse(str(bad), marks.clocks[number].watermark)
             continue
         if wire.partition_of(event["origin"], partitions) != number:
             truth.reject("score", (topic, number), record, "wrong_partition")
+            truth.refuse("wrong_partition", marks.clocks[number].watermark)
             continue
         watermark = marks.advance(number, event["event_time"])
-        features, late = features_of(event, entities[number, event["origin"]])
+        entity = entities[number, event["origin"]]
+        age_ms = None if entity.newest is None else max(0, event["event_time"] - entity.newest)
+        features, late = features_of(event, entity)
         wanted = {
             "id": f"{topic}-{number}-{record.offset}",
             "event_id": event["event_id"],
@@ -93,7 +112,9 @@ def check_predictions(logs: Logs, truth: Truth, report: Report) -> None:
             report.differs("events", f"{wanted['id']} has {len(found)} predictions")
             continue
         _compare(found[0], wanted, features, logs, report)
-        truth.predictions[number, record.offset] = Prediction(*found[0], event)
+        truth.predictions[number, record.offset] = Prediction(
+            *found[0], event, record.timestamp_ms, age_ms
+        )
     for place in said:
         report.differs("events", f"a prediction is of {place}, which is no valid event")
     marks.check(logs, "predictions", report)

@@ -410,6 +410,8 @@ def test_nothing_says_nothing() -> None:
     assert quantile_within({}, 50, number_edges) == Figure(None, 0)
     assert values(Metrics(PLAN).figures({})) == {"coverage": None}
     assert values(Metrics(ANOMALIES).figures({})) == {"coverage": None}
+    for plan in (PLAN, CLASSES, NUMBERS):
+        assert values(Metrics(plan).figures({}, segment=True)) == {"coverage": None}
 
 
 def test_what_is_no_bucket_ranks_lowest() -> None:

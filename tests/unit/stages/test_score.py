@@ -34,6 +34,7 @@ from tests.unit.stages.flow import (
     feed,
     pipeline,
     reading,
+    totals,
 )
 
 
@@ -122,6 +123,18 @@ def test_one_partition_takes_every_entity() -> None:
     runner = score(partitions=Partitions(1, 1, 1))
     emits = runner.run(feed(PLAN.topics.events, [reading(0, 0, "m0"), reading(1, 0)]))
     assert len(predictions(emits)) == 2
+
+
+def test_what_is_refused_is_counted_where_the_watermark_stands() -> None:
+    hour_later = [reading(n, 60) for n in range(5)]
+    values = [b"{", *hour_later, b"{", reading(9, 60, machine="m0")]
+    found = totals(scored(*values))
+    refused = {key: n for key, n in found.items() if key[2].startswith("rejected:")}
+    tile = START_MS + 3_600_000
+    assert refused == {
+        (tile, "all", "rejected:not_json"): 1,
+        (tile, "all", "rejected:wrong_partition"): 1,
+    }
 
 
 @pytest.mark.parametrize(
