@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from math import exp, inf, lgamma, log
+from math import exp, lgamma, log
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -19,10 +19,9 @@ from bench.drift.watching import (
     OUTCOMES,
     RUN_LENGTH_DAYS,
     Factors,
-    first_above,
-    first_after,
+    Noticed,
     first_false,
-    strengths_of,
+    noticed,
 )
 
 REFERENCE = 28
@@ -166,26 +165,23 @@ def delays(
     at = REFERENCE + BEFORE
     kinds = INPUTS if scenario.sort == "distribution" else OUTCOMES
     wanted = [t for t in tunes if (t.rival.sort == "distribution") == (kinds == INPUTS)]
-    ours: list[tuple[float, float]] = []
-    alike: list[float] = []
+    ours: list[Noticed] = []
     conformal: list[float] = []
     theirs: dict[str, list[float]] = {name_of(tune.rival): [] for tune in wanted}
     for seed in range(replays):
         rng = np.random.default_rng(seed)
         days = world.shuffled(rng, at + AFTER)
         days[at:] = [scenario.days_of(day, since, rng) for since, day in enumerate(days[at:])]
-        ours.append(first_after(world, days, REFERENCE, at, kinds))
-        found = strengths_of(world, days, REFERENCE, kinds)
-        alike.append(first_above(found, factors[kinds], at))
-        if kinds == INPUTS:
+        ours.append(noticed(world, days, REFERENCE, at, kinds, factors[kinds]))
+        if kinds == INPUTS and wanted:
             conformal.append(delay_days(world, days, REFERENCE, at, RUN_LENGTH_DAYS))
         for tune in wanted:
             theirs[name_of(tune.rival)].append(delay_of(tune, world, days, REFERENCE, at))
     return Delays(
         world.name, scenario.name, scenario.sort,
-        median(delay for delay, _ in ours),
-        median(abs(off) if off < inf else inf for _, off in ours),
-        median(alike),
+        median(each.delay for each in ours),
+        median(abs(each.off) for each in ours),
+        median(each.alike for each in ours),
         median(conformal) if conformal else None,
         {name: median(each) for name, each in theirs.items()},
     )  # fmt: skip

@@ -41,7 +41,11 @@ def alarms(
     reference
         Length of the reference period in days.
     """
-    for verdict in _said(Watch(terms_of(world, reference), kinds), world, days):
+    yield from _begun(Watch(terms_of(world, reference), kinds), world, days)
+
+
+def _begun(watch: Watch, world: World, days: Sequence[Day]) -> Iterator[Alarm]:
+    for verdict in _said(watch, world, days):
         if verdict.state == "begun":
             at, since = verdict.until_ms / DAY_MS, verdict.since_ms / DAY_MS
             yield Alarm(at, since, verdict.stream)
@@ -60,25 +64,19 @@ def first_false(world: World, days: Sequence[Day], reference: int) -> Alarm | No
     return min((each for each in found if each is not None), default=None)
 
 
-def first_after(
-    world: World, days: Sequence[Day], reference: int, at: int, kinds: tuple[str, ...]
-) -> tuple[float, float]:
-    """Return the delay of the first alarm after a change, and by how much its date is off."""
-    for alarm in alarms(world, days, reference, kinds):
-        if alarm.at > at:
-            return alarm.at - at, alarm.since - at
-    return float("inf"), float("inf")
-
-
 # -- tuned as River's detectors are
 
 
 class _Measured(Watch):
-    """A watch that says nothing, and keeps how strong each stream was at the end of each hour."""
+    """A watch that keeps how strong each stream was at the end of each hour.
 
-    def __init__(self, terms: Terms, kinds: tuple[str, ...]) -> None:
+    A silent one says nothing, so that nothing becomes the new normal.
+    """
+
+    def __init__(self, terms: Terms, kinds: tuple[str, ...], *, silent: bool) -> None:
         super().__init__(terms, kinds)
         self.strongest: dict[str, dict[int, float]] = {}
+        self._silent = silent
 
     def _conclude(
         self, state: dict[str, Any], slot: int, strengths: Column, together: Column
@@ -89,7 +87,15 @@ class _Measured(Watch):
             board.names, np.maximum(single, together.max(axis=1)).tolist(), strict=True
         ):
             self.strongest.setdefault(name, {})[slot] = each
-        return []
+        return [] if self._silent else super()._conclude(state, slot, strengths, together)
+
+    def strengths(self, days: int) -> Strengths:
+        """Return by stream how strong it was in each hour of so many days."""
+        hours = range(days * HOURS)
+        return {
+            name: np.array([found.get(hour, 0.0) for hour in hours])
+            for name, found in self.strongest.items()
+        }
 
 
 Factors = Mapping[str, float | None]
@@ -97,20 +103,6 @@ Factors = Mapping[str, float | None]
 
 Strengths = Mapping[str, Column]
 """By stream, how strong it was at the end of each hour, for its threshold."""
-
-
-def strengths_of(
-    world: World, days: Sequence[Day], reference: int, kinds: tuple[str, ...]
-) -> Strengths:
-    """Return by stream how strong it was in each hour."""
-    watch = _Measured(terms_of(world, reference), kinds)
-    for _ in _said(watch, world, days):
-        raise AssertionError(world.name)
-    hours = len(days) * HOURS
-    return {
-        name: np.array([found.get(hour, 0.0) for hour in range(hours)])
-        for name, found in watch.strongest.items()
-    }
 
 
 def tuned_factors(
@@ -121,10 +113,12 @@ def tuned_factors(
     share: float,
 ) -> Factors:
     """Tune the watch's thresholds, stream by stream, until so few null replays have an alarm."""
-    highest = [
-        {name: float(each.max()) for name, each in found.items()}
-        for found in (strengths_of(world, days, reference, kinds) for days in replays)
-    ]
+    highest: list[dict[str, float]] = []
+    for days in replays:
+        watch = _Measured(terms_of(world, reference), kinds, silent=True)
+        assert not list(_said(watch, world, days))
+        found = watch.strengths(len(days))
+        highest.append({name: float(each.max()) for name, each in found.items()})
     table = {
         name: np.array([[each.get(name, 0.0) >= f for f in FACTORS] for each in highest])
         for name in sorted({name for each in highest for name in each})
@@ -133,7 +127,7 @@ def tuned_factors(
     return {name: FACTORS[rung] if rung < len(FACTORS) else None for name, rung in rungs.items()}
 
 
-def first_above(found: Strengths, factors: Factors, at: int) -> float:
+def _first_above(found: Strengths, factors: Factors, at: int) -> float:
     """Return how long after a day a stream is first as strong as its tuned threshold, in days."""
     best = float("inf")
     for name, each in found.items():
@@ -142,3 +136,38 @@ def first_above(found: Strengths, factors: Factors, at: int) -> float:
         if len(above):
             best = min(best, (int(above[0]) + 1) / HOURS)
     return best
+
+
+class Noticed(NamedTuple):
+    """How a change was noticed, in days after it; infinity: it was not.
+
+    Attributes
+    ----------
+    delay
+        Of the watch as users have it.
+    off
+        How long after the change it was dated to.
+    alike
+        Delay of the watch with tuned thresholds.
+    """
+
+    delay: float
+    off: float
+    alike: float
+
+
+def noticed(
+    world: World,
+    days: Sequence[Day],
+    reference: int,
+    at: int,
+    kinds: tuple[str, ...],
+    factors: Factors,
+) -> Noticed:
+    """Return when the watch says that something has changed on a day."""
+    watch = _Measured(terms_of(world, reference), kinds, silent=False)
+    after = [alarm for alarm in _begun(watch, world, days) if alarm.at > at]
+    alike = _first_above(watch.strengths(len(days)), factors, at)
+    if not after:
+        return Noticed(float("inf"), float("inf"), alike)
+    return Noticed(after[0].at - at, after[0].since - at, alike)
