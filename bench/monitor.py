@@ -12,11 +12,11 @@ from time import process_time
 from typing import Any
 
 from bench.stages import PARTITIONS, ROOT, Timed, emitted, inputs_of, joined
-from headrace.schemas.counts import values_of
+from headrace.schemas.counts import counted
 from headrace.schemas.records import Codecs, numbered_codecs
 from headrace.streams.load import load_pipeline
 from headrace.streams.model import fresh_served, served_from
-from headrace.streams.observe import Tally
+from headrace.streams.observe import ALL, Tally
 from headrace.streams.plan import Plan, plan_of
 from headrace.streams.protocol.cache import Cache
 from headrace.streams.protocol.stage import Context, Stage
@@ -78,9 +78,9 @@ def _decoded(codecs: Codecs, record: Record) -> dict[str, Any]:
 def moved(count: dict[str, Any], hour: int) -> dict[str, Any]:
     """Return a count whose cells are all of one hour."""
     tally, start = Tally(HOUR_MS), START_MS + hour * HOUR_MS
-    for cell in count["cells"]:
-        for name, n in values_of(cell).items():
-            tally.count(name, n, time_ms=start, segment=cell["segment"])
+    cell = tally.cell(start)
+    for _, segment, name, n in counted(count):
+        (cell.values if segment == ALL else cell.segments[segment])[name] += n
     found = tally.record(count["stage"], count["partition"], start, None)
     assert found is not None
     return found

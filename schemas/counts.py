@@ -1,32 +1,34 @@
-r"""Counts of numbered keys, packed: n keys as 16-bit integers, behind them n counts of 32 bits.
+r"""What a ``count`` record holds: counts by name, of buckets packed, of segments in columns.
 
 Most of what stages count are buckets: a batch fills a thousand of them. As a map of names they cost
-a reader more than all that it does with them. Both columns are little-endian; in Python,
-``struct.unpack(f"<{n}h{n}i", data)`` with ``n = len(data) // 6`` reads them.
+a reader more than all that it does with them. So the counts of a family whose keys are numbers are
+pairs of a key (16 bits) and a count (32 bits), little-endian; ``struct.iter_unpack("<hi", data)``
+reads them. Two such byte strings, one behind the other, are counts again: their sum.
 
 Examples
 --------
 >>> pack({-64: 2, 7: 1})
-b'\xc0\xff\x07\x00\x02\x00\x00\x00\x01\x00\x00\x00'
->>> dict(unpack(pack({-64: 2, 7: 1})))
-{-64: 2, 7: 1}
+b'\xc0\xff\x02\x00\x00\x00\x07\x00\x01\x00\x00\x00'
+>>> list(unpack(pack({-64: 2, 7: 1})))
+[(-64, 2), (7, 1)]
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
+from itertools import chain
 from struct import Struct
 from typing import Any
 
-PAIR_BYTES = 6
 KEY_MAX, COUNT_MAX = (1 << 15) - 1, (1 << 31) - 1
 
+_PAIR = Struct("<hi")
 
-@lru_cache(maxsize=2_048)
-def _columns(n: int) -> tuple[Callable[..., bytes], Callable[[bytes], tuple[int, ...]]]:
-    both = Struct(f"<{n}h{n}i")
-    return both.pack, both.unpack
+
+@lru_cache(maxsize=512)
+def _pairs(n: int) -> Callable[..., bytes]:
+    return Struct("<" + n * "hi").pack
 
 
 def pack(counts: Mapping[int, int]) -> bytes:
@@ -37,7 +39,7 @@ def pack(counts: Mapping[int, int]) -> bytes:
     struct.error
         A key or a count does not fit (:func:`fits`).
     """
-    return _columns(len(counts))[0](*counts, *counts.values())
+    return _pairs(len(counts))(*chain.from_iterable(counts.items()))
 
 
 def fits(key: int, n: int) -> bool:
@@ -46,28 +48,42 @@ def fits(key: int, n: int) -> bool:
 
 
 def unpack(data: bytes) -> Iterator[tuple[int, int]]:
-    """Return keys and counts side by side; of bytes that :func:`is_packed` takes."""
-    n = len(data) // PAIR_BYTES
-    both = _columns(n)[1](data)
-    return zip(both, both[n:])  # noqa: B905 - the longer one's rest is the shorter one
+    """Return keys and counts; of bytes that :func:`is_packed` takes."""
+    return _PAIR.iter_unpack(data)
 
 
 def is_packed(data: bytes) -> bool:
     """Return whether bytes can be packed counts."""
-    return len(data) % PAIR_BYTES == 0
+    return len(data) % _PAIR.size == 0
 
 
-def values_of(cell: Mapping[str, Any]) -> dict[str, int]:
-    """Return all that a cell of a ``count`` record adds, by name.
+Counted = tuple[int, str, str, int]
+"""Tile, segment, name, and how many more there are."""
+
+
+def counted(record: Mapping[str, Any]) -> Iterator[Counted]:
+    """Go through all that a ``count`` record adds; a name may come more than once.
 
     Examples
     --------
-    >>> values_of({"values": {"events": 3}, "buckets": {"score": pack({-64: 2, 7: 1})}})
-    {'events': 3, 'score:-64': 2, 'score:7': 1}
+    >>> buckets = {"score": pack({-64: 2, 7: 1})}
+    >>> cell = {"tile": 0, "segment": "all", "values": {"events": 3}, "buckets": buckets}
+    >>> cell.update(segments=["kind=a", "kind=b"], columns={"events": [1, 2]})
+    >>> for found in counted({"cells": [cell]}):
+    ...     print(found)
+    (0, 'all', 'events', 3)
+    (0, 'all', 'score:-64', 2)
+    (0, 'all', 'score:7', 1)
+    (0, 'kind=a', 'events', 1)
+    (0, 'kind=b', 'events', 2)
     """
-    found = dict(cell["values"])
-    for family, data in cell["buckets"].items():
-        for key, n in unpack(data):
-            name = f"{family}:{key}"
-            found[name] = found.get(name, 0) + n
-    return found
+    for cell in record["cells"]:
+        tile, segment = cell["tile"], cell["segment"]
+        for name, n in cell["values"].items():
+            yield tile, segment, name, n
+        for family, data in cell["buckets"].items():
+            for key, n in unpack(data):
+                yield tile, segment, f"{family}:{key}", n
+        for name, column in cell["columns"].items():
+            for part, n in zip(cell["segments"], column, strict=True):
+                yield tile, part, name, n

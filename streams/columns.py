@@ -20,8 +20,13 @@ def no_counts() -> defaultdict[int, int]:
     return defaultdict(int)
 
 
+def no_values() -> defaultdict[str, int]:
+    """Return counts by name of nothing."""
+    return defaultdict(int)
+
+
 class Cell:
-    """What was counted of a segment in a tile.
+    """What was counted in a tile.
 
     Attributes
     ----------
@@ -29,13 +34,16 @@ class Cell:
         Counts by name.
     buckets
         Counts by number, by family: of what ``family:number`` would be by name.
+    segments
+        Counts by name of each segment.
     """
 
-    __slots__ = ("buckets", "values")
+    __slots__ = ("buckets", "segments", "values")
 
     def __init__(self) -> None:
-        self.values: defaultdict[str, int] = defaultdict(int)
+        self.values = no_values()
         self.buckets: defaultdict[str, defaultdict[int, int]] = defaultdict(no_counts)
+        self.segments: defaultdict[str, defaultdict[str, int]] = defaultdict(no_values)
 
 
 Add = Callable[[Cell, Sequence[Any]], None]

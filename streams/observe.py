@@ -101,12 +101,26 @@ def _fields(cell: Cell) -> dict[str, Any]:
         place = _NUMBERED[name]
         if place is not None:
             numbered.setdefault(place[0], no_counts())[place[1]] += n
-        elif -LIMB_MAX < n < LIMB_MAX:
-            values[name] = n
         else:
-            values.update(limbs(name, n))
+            values[name] = n
+    values = _split(values)
     packed = {family: _packed(family, counts, values) for family, counts in numbered.items()}
-    return {"values": values, "buckets": packed}
+    rows = [_split(counts) for counts in cell.segments.values()]
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: [row.get(name, 0) for row in rows] for name in names}
+    return {
+        "values": values,
+        "buckets": packed,
+        "segments": list(cell.segments),
+        "columns": columns,
+    }
+
+
+def _split(values: dict[str, int]) -> dict[str, int]:
+    """Return counts of which each has 64 bits at most."""
+    if not values or (max(values.values()) < LIMB_MAX and min(values.values()) > -LIMB_MAX):
+        return values
+    return {limb: digit for name, n in values.items() for limb, digit in limbs(name, n)}
 
 
 def _packed(family: str, counts: Mapping[int, int], values: dict[str, int]) -> bytes:
@@ -132,28 +146,27 @@ class Tally:
     --------
     >>> tally = Tally(3_600_000)
     >>> tally.count("routed", time_ms=3_600_005)
-    >>> tally.record("route", 0, None, None)["cells"]
-    [{'tile': 3600000, 'segment': 'all', 'values': {'routed': 1}, 'buckets': {}}]
+    >>> (cell,) = tally.record("route", 0, None, None)["cells"]
+    >>> cell["tile"], cell["segment"], cell["values"]
+    (3600000, 'all', {'routed': 1})
     """
 
     def __init__(self, tile_ms: int) -> None:
         self._tile_ms = tile_ms
-        self._cells: dict[tuple[int, str], Cell] = {}
+        self._cells: dict[int, Cell] = {}
         self._deferred: dict[Callable[[Tally, list[Any]], None], list[Any]] = {}
 
-    def count(
-        self, name: str, n: int = 1, *, time_ms: int | None = None, segment: str = ALL
-    ) -> None:
+    def count(self, name: str, n: int = 1, *, time_ms: int | None = None) -> None:
         """Add to one count; without a time it belongs to the whole run alone."""
-        self.cell(time_ms, segment).values[name] += n
+        self.cell(time_ms).values[name] += n
 
-    def cell(self, time_ms: int | None, segment: str = ALL) -> Cell:
-        """Return the counts of a segment in the tile of a time."""
+    def cell(self, time_ms: int | None) -> Cell:
+        """Return the counts in the tile of a time."""
         tile = NO_TILE if time_ms is None else time_ms - time_ms % self._tile_ms
         try:
-            return self._cells[tile, segment]
+            return self._cells[tile]
         except KeyError:
-            found = self._cells[tile, segment] = Cell()
+            found = self._cells[tile] = Cell()
             return found
 
     def defer(self, count_all: Callable[[Tally, list[Any]], None], item: Any) -> None:
@@ -171,8 +184,7 @@ class Tally:
         for count_all, items in deferred.items():
             count_all(self, items)
         cells = [
-            {"tile": tile, "segment": segment, **_fields(cell)}
-            for (tile, segment), cell in self._cells.items()
+            {"tile": tile, "segment": ALL, **_fields(cell)} for tile, cell in self._cells.items()
         ]
         if not cells:
             return None
@@ -250,7 +262,7 @@ class Observer:
         for (answer, *segments), n in Counter(answers).items():
             cell.values[answer] += n
             for field, value in segments:
-                inner = tally.cell(tile, _segment(field, value)).values
+                inner = cell.segments[_segment(field, value)]
                 inner["events"] += n
                 inner[answer] += n
 
@@ -271,17 +283,18 @@ class Observer:
     ) -> None:
         for example, lag in outcomes:
             time_ms, label = example["event_time"], example["label"]
-            cell = tally.cell(time_ms).values
-            cell["examples"] += 1
-            cell[self._lag_names[lag]] += 1
+            cell = tally.cell(time_ms)
+            values = cell.values
+            values["examples"] += 1
+            values[self._lag_names[lag]] += 1
             if label is None:
                 continue
-            cell[self._delay_names[example["label_time"] - time_ms]] += 1
+            values[self._delay_names[example["label_time"] - time_ms]] += 1
             of_each, of_all = self._judged(example, label)
-            for name, n in of_all:
-                cell[name] += n
-            for segment in (ALL, *_segments(example)):
-                inner = tally.cell(time_ms, segment).values
+            for name, n in (*of_each, *of_all):
+                values[name] += n
+            for segment in _segments(example):
+                inner = cell.segments[segment]
                 for name, n in of_each:
                     inner[name] += n
 

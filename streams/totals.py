@@ -8,16 +8,11 @@ does not matter.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-from headrace.schemas.counts import PAIR_BYTES, unpack
 from headrace.streams.observe import LIMB_MAX, limbs, whole
 
 Family = dict[str, int]
 Totals = dict[str, Family]
-
-Fresh = dict[str, dict[Any, int]]
-"""Totals whose keys are numbers where they came as numbers: what is added to above all."""
 
 KEYS_MAX = 8_192
 """A family takes no more keys than this; what comes later is added to :data:`OTHER`.
@@ -44,56 +39,6 @@ class _Parts(dict[str, tuple[str, str]]):
 
 
 _PARTS = _Parts()
-
-
-class _Texts(dict[int, str]):
-    """Numbered keys as texts; remembered, bounded."""
-
-    def __missing__(self, key: int) -> str:
-        found = str(key)
-        if len(self) < _NAMES_KEPT:
-            self[key] = found
-        return found
-
-
-_TEXTS = _Texts()
-
-
-def add_buckets(fresh: Fresh, buckets: Mapping[str, bytes]) -> None:
-    """Add a cell's packed counts to fresh totals, in place.
-
-    Examples
-    --------
-    >>> from headrace.schemas.counts import pack
-    >>> fresh = {"score": {7: 1}}
-    >>> add_buckets(fresh, {"score": pack({-64: 2, 7: 1})})
-    >>> fresh
-    {'score': {7: 2, -64: 2}}
-    >>> named(fresh)
-    {'score': {'7': 2, '-64': 2}}
-    """
-    for name, data in buckets.items():
-        family = fresh.get(name)
-        if family is None:
-            family = fresh[name] = {}
-        pairs: Iterable[tuple[Any, int]] = unpack(data)
-        if len(family) + len(data) // PAIR_BYTES > KEYS_MAX:
-            pairs = _within(family, pairs)
-        get = family.get
-        for key, n in pairs:
-            family[key] = get(key, 0) + n
-
-
-def named(fresh: Fresh) -> Totals:
-    """Return fresh totals by the texts of their keys."""
-    found: Totals = {}
-    for name, counts in fresh.items():
-        family = found[name] = {}
-        get = family.get
-        for key, n in counts.items():
-            text = key if type(key) is str else _TEXTS[key]
-            family[text] = get(text, 0) + n
-    return found
 
 
 def add_values(totals: Totals, values: Mapping[str, int]) -> None:
@@ -130,11 +75,11 @@ def add(totals: Totals, addends: Totals) -> None:
         family = totals.get(name)
         if family is None:
             family = totals[name] = {}
-        pairs: Iterable[tuple[str, int]] = addend.items()
+        within = addend
         if len(family) + len(addend) > KEYS_MAX:
-            pairs = _within(family, pairs)
+            within = _within(family, addend)
         get = family.get
-        for key, n in pairs:
+        for key, n in within.items():
             total = get(key, 0) + n
             if -LIMB_MAX < total < LIMB_MAX:
                 family[key] = total
@@ -142,19 +87,16 @@ def add(totals: Totals, addends: Totals) -> None:
                 _carry(family, key, total)
 
 
-def _within(
-    family: Mapping[Any, int], pairs: Iterable[tuple[Any, int]]
-) -> Iterable[tuple[Any, int]]:
-    """Return keys and counts to add; new keys beyond the bound have become one."""
-    kept: dict[Any, int] = {}
+def _within(family: Family, addend: Family) -> Family:
+    """Return an addend whose new keys, beyond the bound, have become one."""
+    kept: Family = {}
     room = KEYS_MAX - len(family)
-    for key, n in pairs:
-        name = key
-        if key not in family and key not in kept:
+    for key, n in addend.items():
+        if key not in family:
             room -= 1
-            name = key if room >= 0 else OTHER
+        name = key if key in family or room >= 0 else OTHER
         kept[name] = kept.get(name, 0) + n
-    return kept.items()
+    return kept
 
 
 def _carry(family: Family, key: str, total: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from headrace.registry.digest import canonical_digest
 from headrace.schemas.codec import Codec, Undecodable
-from headrace.schemas.counts import values_of
+from headrace.schemas.counts import counted
 from headrace.schemas.records import numbered_codecs
 from headrace.streams.decoding import Rejected
 from headrace.streams.flow import ROLES, StageDecl, StageParts, make_stage, stage_decls
@@ -136,10 +136,9 @@ class DeclaredFlow(Flow):
         if isinstance(said, Undecodable):
             return {}
         found = Counter[Any]()
-        for cell in said["cells"]:
-            for name, n in values_of(cell).items():
-                count, bits = _limb(name)
-                found[said["stage"], cell["tile"], cell["segment"], count] += n << bits
+        for tile, segment, name, n in counted(said):
+            count, bits = _limb(name)
+            found[said["stage"], tile, segment, count] += n << bits
         return found
 
     def published(self, rng: Random, events: int) -> list[Publication]:

@@ -1,8 +1,8 @@
 """MONITOR's totals: by tile of event time and segment, in its state.
 
 State keys: ``t:<tile>:<segment>``, a tile's totals; ``g:<segment>``, what stands in no tile any
-more, or never did. So a whole run is the sum of all. ``d``: what was added to them since they were
-settled last, by tile and segment. It is small and written with each commit, they are not.
+more, or never did. So a whole run is the sum of all. ``j:<offset>``, the *journal*: what a record
+of counts adds to them. It is written once; what it holds is added up together, when it is settled.
 
 Sums over the windows that are looked at again and again are kept in memory and moved by what is
 added; they are the same integers as the sums anew.
@@ -10,22 +10,14 @@ added; they are the same integers as the sums anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from headrace.streams.protocol.stage import View
-from headrace.streams.totals import (
-    OTHER,
-    Fresh,
-    Totals,
-    add,
-    add_buckets,
-    add_values,
-    merged,
-    named,
-    subtract,
-)
+from headrace.streams.summing import Placed, Where, summed
+from headrace.streams.totals import OTHER, Totals, add, merged, subtract
 
-FRESH = "d"
+JOURNAL_MAX = 5_000
+"""So many records are settled, whatever else happens."""
 
 RUN = -1
 """The tile of what has no event time, or whose tile is gone: of the whole run alone."""
@@ -49,20 +41,22 @@ class Ledger:
         self._run: set[str] = set()
         self._sums: dict[Span, dict[str, Totals]] = {}
         self._sorted: list[int] | None = None
+        self._journal: list[str] = []
 
     def load(self, view: View) -> None:
         """Rebuild the index of tiles."""
         self._tiles, self._run = {}, set()
-        self._sums, self._sorted = {}, None
-        for key, _ in view.items():  # noqa: PERF102 - a view has no keys()
+        self._sums, self._sorted, self._journal = {}, None, []
+        for key, state in view.items():
             if key.startswith("t:"):
                 _, tile, segment = key.split(":", 2)
-                self._note(int(tile), segment)
+                self.note(int(tile), [segment])
             elif key.startswith("g:"):
-                self._note(RUN, key[2:])
-        for place, segments in (view.get(FRESH) or {}).items():
-            for segment in segments:
-                self._note(place, segment)
+                self._run.add(key[2:])
+            elif key.startswith("j:"):  # they come in the order of their offsets
+                self._journal.append(key)
+                for cell in map(Placed._make, state):
+                    self.note(cell.place, [cell.segment, *cell.segments])
 
     # -- what is there
 
@@ -93,55 +87,43 @@ class Ledger:
 
     # -- what is added
 
-    def take(
-        self,
-        view: View,
-        tile: int,
-        segment: str,
-        values: Mapping[str, int],
-        buckets: Mapping[str, bytes],
-    ) -> None:
-        """Add counts by name, and packed ones."""
-        fresh = view.get(FRESH)
-        if fresh is None:
-            fresh = {}
-        segments = fresh.get(tile)
-        if segments is None:
-            segments = fresh[tile] = {}
-        added: Fresh | None = segments.get(segment)
-        if added is None:
-            added = segments[segment] = {}
-            self._note(tile, segment)
-        add_values(added, values)
-        if buckets:
-            add_buckets(added, buckets)
-        view.put(FRESH, fresh)
+    def note(self, tile: int, segments: Iterable[str]) -> None:
+        """Note that something was counted of segments."""
+        if tile == RUN:
+            self._run.update(segments)
+            return
+        if tile not in self._tiles:
+            self._tiles[tile], self._sorted = set(), None
+        self._tiles[tile].update(segments)
+
+    def take(self, view: View, offset: int, cells: Sequence[Placed]) -> None:
+        """Take in what a record of counts adds; all of its places have been noted."""
+        key = f"j:{offset:020d}"
+        view.put(key, cells)
+        self._journal.append(key)
+        if len(self._journal) >= JOURNAL_MAX:
+            self.settle(view)
+
+    def unsettled(self, view: View) -> dict[Where, Totals]:
+        """Return what the journal adds up to."""
+        return summed(Placed._make(cell) for key in self._journal for cell in view.get(key))
 
     def settle(self, view: View) -> None:
         """Add to totals and to kept sums what was taken in since.
 
         When is part of the state: it must be a function of the counts' log.
         """
-        fresh = view.get(FRESH)
-        if fresh is None:
+        if not self._journal:
             return
-        view.put(FRESH, None)
-        for tile, segments in fresh.items():
-            for segment, counts in segments.items():
-                key, added = _key(tile, segment), named(counts)
-                totals = view.get(key) or {}
-                add(totals, added)
-                view.put(key, totals)
-                self._move_sums(tile, segment, added, full=_is_full(totals))
-
-    def _note(self, tile: int, segment: str) -> None:
-        """Note that something was counted of a segment."""
-        if tile == RUN:
-            self._run.add(segment)
-            return
-        if tile not in self._tiles:
-            self._tiles[tile], self._sorted = set(), None
-        self._tiles[tile].add(segment)
+        for (tile, segment), added in self.unsettled(view).items():
+            key = _key(tile, segment)
+            totals = view.get(key) or {}
+            add(totals, added)
+            view.put(key, totals)
+            self._move_sums(tile, segment, added, full=_is_full(totals))
+        for key in self._journal:
+            view.put(key, None)
+        self._journal = []
 
     def _move_sums(self, tile: int, segment: str, added: Totals, *, full: bool) -> None:
         for span, sums in self._sums.items():
@@ -156,8 +138,18 @@ class Ledger:
     # -- sums
 
     def total(self, view: View, span: Span, segment: str) -> Totals:
-        """Return the totals of a window that is not looked at again."""
+        """Return the totals of a window that is not looked at again; of what is settled."""
         return merged(self._parts(view, span, segment))
+
+    def total_so_far(
+        self, view: View, span: Span, segment: str, unsettled: Mapping[Where, Totals]
+    ) -> Totals:
+        """Return the totals of a window with what :meth:`unsettled` says."""
+        found = self.total(view, span, segment)
+        for (tile, name), totals in unsettled.items():
+            if name == segment and (span is None or span[0] <= tile < span[1]):
+                add(found, totals)
+        return found
 
     def kept_total(self, view: View, span: Span, segment: str) -> Totals:
         """Return the totals of a window that is looked at often, or soon a tile later.
@@ -208,14 +200,11 @@ class Ledger:
         return found
 
     def _parts(self, view: View, span: Span, segment: str) -> Iterator[Totals]:
-        fresh = view.get(FRESH) or {}
-        places = [tile for tile in self._within(span) if segment in self._tiles[tile]]
-        for place in places if span else [RUN, *places]:
-            totals = view.get(_key(place, segment))
-            if totals is not None:
-                yield totals
-            if segment in fresh.get(place, ()):
-                yield named(fresh[place][segment])
+        if span is None:
+            yield view.get(_key(RUN, segment)) or {}
+        for tile in self._within(span):
+            if segment in self._tiles[tile]:
+                yield view.get(_key(tile, segment)) or {}
 
     # -- what goes
 

@@ -150,9 +150,10 @@ class MonitorStage:
         meta = view.get(META)
         if meta is None or meta["tile_ms"] != self._terms.tile_ms:
             return
+        unsettled = self._ledger.unsettled(view)
         for span in newest_spans(self._terms, meta):
             for segment in self._ledger.segments(span):
-                totals = self._ledger.total(view, span, segment)
+                totals = self._ledger.total_so_far(view, span, segment, unsettled)
                 self._bulletin.show(self._bulletin.figures(totals, segment), segment, span)
 
 
@@ -166,4 +167,7 @@ def _fault(count: dict[str, Any]) -> str | None:
         for family, data in cell["buckets"].items():
             if not is_packed(data):
                 return f"buckets of {family[:50]!r} have {len(data)} bytes."
+        for name, column in cell["columns"].items():
+            if len(column) != len(cell["segments"]):
+                return f"{name[:50]!r} is counted of {len(column)} segments."
     return None

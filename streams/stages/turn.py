@@ -29,6 +29,7 @@ from headrace.streams.stages.bulletin import Bulletin
 from headrace.streams.stages.ledger import RUN, Ledger, Span
 from headrace.streams.stages.lookout import Lookout
 from headrace.streams.stages.terms import Meta, Terms, newest_spans
+from headrace.streams.summing import Placed
 from headrace.streams.totals import OTHER, plain
 
 META = "m"
@@ -91,12 +92,9 @@ class Turn:
         marks, horizon = self._meta["marks"], self._terms.horizon
         moved = horizon.mark(marks, count)
         newest = horizon.newest(marks)
-        places: dict[int, int] = {}
-        for cell in count["cells"]:
-            tile = cell["tile"]
-            if tile not in places:
-                places[tile] = RUN if tile == NO_TILE else self._place(tile, newest)
-            self._add(count["stage"], cell, places[tile])
+        placed = [self._placed(count["stage"], cell, newest) for cell in count["cells"]]
+        if placed:
+            self._ledger.take(self._view, record.offset, placed)
         if newest is not None:
             if moved:
                 self._freeze_reference(newest)
@@ -117,18 +115,29 @@ class Turn:
 
     # -- adding
 
-    def _add(self, stage: str, cell: Mapping[str, Any], place: int) -> None:
-        values, segment = cell["values"], self._segment(cell["segment"])
-        if cell["tile"] == NO_TILE:
+    def _placed(self, stage: str, cell: Mapping[str, Any], newest: int | None) -> Placed:
+        """Return a cell with the place that it is added to, and note that it is."""
+        values, tile = cell["values"], cell["tile"]
+        segment, segments = self._segment(cell["segment"]), self._segments(cell["segments"])
+        place = RUN if tile == NO_TILE else self._place(tile, newest)
+        if tile == NO_TILE:
             values = self._of_run(stage, values)
         elif place == RUN:
             if segment == ALL:
                 things = sum(n for name, n in values.items() if ":" not in name and "." not in name)
                 values = {**values, "beyond_windows": things}
-        else:
-            self._note(stage, place, segment, values)
-        self._ledger.take(self._view, place, segment, values, cell["buckets"])
-        self._meta["pending"].setdefault(str(place), {})[segment] = 1
+        elif segment == ALL:
+            self._note(stage, place, values)
+        self._mark(place, [segment, *segments])
+        return Placed(place, segment, values, cell["buckets"], segments, cell["columns"])
+
+    def _mark(self, place: int, segments: list[str]) -> None:
+        """Mark segments of a place as changed, and as late if it was final."""
+        meta, marks, final = self._meta, dict.fromkeys(segments, 1), self._meta["final"]
+        self._ledger.note(place, segments)
+        meta["pending"].setdefault(str(place), {}).update(marks)
+        if place != RUN and final is not None and place < final:
+            meta["late"].setdefault(str(place), {}).update(marks)
 
     def _segment(self, name: str) -> str:
         """Return a segment's name; of one too many, what it is counted as."""
@@ -139,6 +148,13 @@ class Turn:
             known[name] = 1
             return name
         return f"{name.partition('=')[0]}={OTHER}"
+
+    def _segments(self, names: list[str]) -> list[str]:
+        """Return segments' names, as a rule these very ones."""
+        known = self._meta["segments"]
+        if all([name in known for name in names]):
+            return names
+        return [self._segment(name) for name in names]
 
     def _place(self, tile: int, newest: int | None) -> int:
         """Return the tile to add to: :data:`RUN` if windows of this time are out of reach."""
@@ -165,13 +181,10 @@ class Turn:
                 self._meta["lost"] += n
         return found
 
-    def _note(self, stage: str, tile: int, segment: str, values: Mapping[str, int]) -> None:
-        """Note what a tile still waits for, or that it was final already."""
+    def _note(self, stage: str, tile: int, values: Mapping[str, int]) -> None:
+        """Note what a tile still waits for; one that is final waits for nothing."""
         final = self._meta["final"]
         if final is not None and tile < final:
-            self._meta["late"].setdefault(str(tile), {})[segment] = 1
-            return
-        if segment != ALL:
             return
         due = self._meta["due"].setdefault(str(tile), [0, 0])
         if stage == "score":
@@ -191,6 +204,7 @@ class Turn:
         if at == meta["reference_at"] or self._view.get(REFERENCE) is not None:
             return
         meta["reference_at"] = at
+        self._ledger.settle(self._view)
         counts = {
             tile: plain(self._ledger.total(self._view, (tile, tile + 1), ALL), "events")
             for tile in self._ledger.tiles()

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from headrace.app.stack.stack import Stack
-from headrace.schemas.counts import values_of
+from headrace.schemas.counts import counted
 from headrace.streams.event import Event
 from headrace.streams.load import load_pipeline
 from headrace.streams.outgoing import Outgoing
@@ -208,9 +208,9 @@ class Run:
     def counts(self) -> Counter[str]:
         found: Counter[str] = Counter()
         for _, _, count in self.decoded("counts"):
-            for cell in count["cells"]:
-                if cell["segment"] == "all":
-                    found.update(values_of(cell))
+            for _, segment, name, n in counted(count):
+                if segment == "all":
+                    found[name] += n
         return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Iterator
 from math import frexp, log
@@ -179,14 +180,17 @@ def _spread(prefix: str, label: bool, score: float) -> list[tuple[str, int]]:
 # -- what was counted
 
 
-def values_of(cell: dict[str, Any]) -> Iterator[tuple[str, int]]:
-    """Go through all that a cell adds, by name: 16 bits of a bucket, 32 of its count."""
-    yield from cell["values"].items()
+def values_of(cell: dict[str, Any]) -> Iterator[tuple[str, str, int]]:
+    """Go through all that a cell adds; a bucket has 16 bits, its count 32."""
+    for name, n in cell["values"].items():
+        yield cell["segment"], name, n
     for family, data in cell["buckets"].items():
-        half = len(data) // 3
-        keys = np.frombuffer(data[:half], "<i2").tolist()
-        for key, n in zip(keys, np.frombuffer(data[half:], "<i4").tolist(), strict=True):
-            yield f"{family}:{key}", n
+        for start in range(0, len(data), 6):
+            key, n = struct.unpack("<hi", data[start : start + 6])
+            yield cell["segment"], f"{family}:{key}", n
+    for name, column in cell["columns"].items():
+        for segment, n in zip(cell["segments"], column, strict=True):
+            yield segment, name, n
 
 
 def counted(logs: Logs, truth: Truth) -> Counter[tuple[int, str, str]]:
@@ -195,8 +199,8 @@ def counted(logs: Logs, truth: Truth) -> Counter[tuple[int, str, str]]:
     for _, record in logs.of("counts"):
         fields = truth.schemas.decode(record.value or b"", logs.topics["counts"])
         for cell in fields["cells"]:
-            for name, n in values_of(cell):
-                found[cell["tile"], cell["segment"], name] += n
+            for segment, name, n in values_of(cell):
+                found[cell["tile"], segment, name] += n
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from headrace.schemas.counts import values_of
+from headrace.schemas.counts import counted as everything
 from headrace.streams.binned import gap
 from headrace.streams.buckets import number_bucket
 from headrace.streams.figures import Figure
@@ -27,9 +27,9 @@ def counted(tally: Tally) -> dict[int, Totals]:
     """Return what a tally has counted of everything, by tile."""
     record = tally.record("score", 0, None, None)
     found: dict[int, Totals] = {}
-    for cell in [] if record is None else record["cells"]:
-        assert cell["segment"] == "all"
-        add_values(found.setdefault(cell["tile"], {}), values_of(cell))
+    for tile, segment, name, n in everything(record or {"cells": []}):
+        assert segment == "all"
+        add_values(found.setdefault(tile, {}), {name: n})
     return found
 
 

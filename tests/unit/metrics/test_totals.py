@@ -7,21 +7,17 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.schemas.counts import pack
 from headrace.streams import totals as module
 from headrace.streams.observe import LIMB_MAX, limbs, whole
 from headrace.streams.totals import (
     KEYS_MAX,
     OTHER,
     PLAIN,
-    Fresh,
     Totals,
     add,
-    add_buckets,
     add_values,
     family_sum,
     merged,
-    named,
     plain,
     subtract,
 )
@@ -103,35 +99,6 @@ def test_a_family_takes_no_more_keys_than_its_bound() -> None:
     assert found["score"][OTHER] == 18
     assert found["score"]["7"] == 7
     assert family_sum(found["score"]) == KEYS_MAX + 10 + 5 + 8 + 1
-
-
-def test_packed_counts_are_bounded_and_added_like_others() -> None:
-    fresh: Fresh = {"score": dict.fromkeys(range(KEYS_MAX - 1), 1)}
-    add_buckets(fresh, {"score": pack({-1: 2, 0: 5, -2: 3, -3: 4}), "lag": pack({7: 1})})
-    add_buckets(fresh, {"lag": pack({7: -1, 8: 2})})
-    found = named(fresh)
-    assert found["lag"] == {"7": 0, "8": 2}
-    assert len(found["score"]) == KEYS_MAX + 1
-    assert (found["score"]["-1"], found["score"]["0"], found["score"][OTHER]) == (2, 6, 7)
-
-
-def test_a_key_that_came_as_number_and_as_text_is_one_key() -> None:
-    fresh: Fresh = {}
-    add_values(fresh, {"score:7": 1, "score:null": 2})
-    add_buckets(fresh, {"score": pack({7: 2})})
-    assert named(fresh) == {"score": {"7": 3, "null": 2}}
-
-
-def test_texts_of_numbers_beyond_those_remembered_are_made_anew() -> None:
-    before = dict(module._TEXTS)
-    try:
-        module._TEXTS.pop(-7, None)
-        module._TEXTS.update((number, str(number)) for number in range(50_000))
-        assert named({"score": {-7: 1}}) == {"score": {"-7": 1}}
-        assert -7 not in module._TEXTS
-    finally:
-        module._TEXTS.clear()
-        module._TEXTS.update(before)
 
 
 def test_names_beyond_those_remembered_are_parted_all_the_same() -> None:

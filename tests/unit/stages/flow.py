@@ -14,7 +14,7 @@ from pydantic import Field
 from river import linear_model, optim, preprocessing
 
 from headrace.schemas.codec import Codec
-from headrace.schemas.counts import values_of
+from headrace.schemas.counts import counted as everything
 from headrace.schemas.records import Codecs, numbered_codecs
 from headrace.streams.model import fresh_served
 from headrace.streams.pipeline import (
@@ -205,9 +205,8 @@ def totals(emits: Iterable[Emit], plan: Plan = PLAN) -> Counter[tuple[int, str, 
     """Return what the count records of some batches add up to."""
     added: Counter[tuple[int, str, str]] = Counter()
     for record in decoded(emits, plan.topics.counts, codecs_for(plan).count):
-        for cell in record["cells"]:
-            for name, n in values_of(cell).items():
-                added[cell["tile"], cell["segment"], name] += n
+        for tile, segment, name, n in everything(record):
+            added[tile, segment, name] += n
     return added
 
 

@@ -44,6 +44,7 @@ from tests.unit.stages.flow import (
         {"cells": [{"tile": -2, "segment": "all", "values": {}}]},
         {"cells": [{"tile": 0, "segment": "x" * 2_000, "values": {}}]},
         {"cells": [{"tile": 0, "segment": "all", "values": {}, "buckets": {"f": b"12345"}}]},
+        {"cells": [{"tile": 0, "segment": "all", "values": {}, "columns": {"events": [1]}}]},
     ],
 )
 def test_counts_that_no_stage_makes_are_dead_letters(changes: dict[str, Any]) -> None:
