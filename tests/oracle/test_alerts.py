@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from headrace.streams.outgoing import Outgoing, interleaved
-from headrace.streams.plan import Plan
+from headrace.streams.pipeline import Alarms
+from headrace.streams.plan import Plan, plan_of
 from headrace.streams.rows import read_rows
 from headrace.streams.stages.monitor import MonitorStage
 from headrace.streams.topics import Partitions
@@ -45,7 +47,8 @@ def in_kilometres(plan: Plan) -> Iterator[Outgoing]:
 @pytest.fixture(scope="module")
 def run() -> tuple[Logs, list[Said]]:
     """The logs of a run, and the alerts that its counts amount to."""
-    plan = flights_plan()
+    pipeline = replace(flights_plan().pipeline, alarms=Alarms(reference="3d"))
+    plan = plan_of(pipeline)
     system = MemorySystem(plan, Partitions(events=2, labels=1, predictions=3), seed=1)
     publish_in_step(system, in_kilometres(plan), 2 * HOUR_MS)
     logs = system.logs()
