@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
-from headrace.schemas.counts import pack, values_of
+from headrace.schemas.counts import counted, pack
 from headrace.streams import columns, observe, outcomes, totals
 from headrace.streams.columns import Cell, column_of
 from headrace.streams.judging import _mae
 from headrace.streams.observe import Tally, limbs, whole
+from headrace.streams.stages import ledger as ledger_module
 from headrace.streams.stages.ledger import Ledger
+from headrace.streams.summing import Placed
 
 
 @pytest.mark.parametrize("value", [2**62, -(2**63), 2**96, 2**100 + 7, -(2**200) + 1])
@@ -67,17 +69,21 @@ def test_numbers_that_share_a_bucket_are_counted_together(n: int) -> None:
 # -- what a record has
 
 
+def told(tally: Tally) -> tuple[dict[str, int], dict[str, bytes]]:
+    """Return what the only cell of a tally's record has of everything."""
+    record = tally.record("learn", 0, None, None)
+    assert record is not None
+    (cell,) = record["cells"]
+    return cell["values"], cell["buckets"]
+
+
 def named(values: dict[str, int], buckets: Any = ()) -> tuple[dict[str, int], dict[str, bytes]]:
-    """Return what a record has of counts."""
     tally = Tally(1_000)
     for name, n in values.items():
         tally.count(name, n, time_ms=5)
     for family, counts in dict(buckets).items():
         tally.cell(5).buckets[family].update(counts)
-    record = tally.record("learn", 0, None, None)
-    assert record is not None
-    (cell,) = record["cells"]
-    return cell["values"], cell["buckets"]
+    return told(tally)
 
 
 def test_numbered_keys_travel_packed_and_other_names_as_they_are() -> None:
@@ -85,8 +91,6 @@ def test_numbered_keys_travel_packed_and_other_names_as_they_are() -> None:
     packed = {"c:7": 1, "score:-64": 2, "score:0": 3}
     found = named({**plain, **packed})
     assert found == (plain, {"c": pack({7: 1}), "score": pack({-64: 2, 0: 3})})
-    values, buckets = found
-    assert values_of({"values": values, "buckets": buckets}) == {**plain, **packed}
 
 
 def test_what_does_not_fit_travels_by_its_name() -> None:
@@ -110,37 +114,73 @@ def test_a_predictor_that_answered_nothing_has_no_error() -> None:
     assert list(_mae("outcome", {})) == []
 
 
+def test_counts_of_segments_stand_in_columns_whatever_their_size() -> None:
+    tally = Tally(1_000)
+    tally.cell(5).segments["by=a"]["events"] += 3
+    tally.cell(5).segments["by=b"]["loss"] += 2**70
+    record = tally.record("learn", 0, None, None)
+    assert record is not None
+    (cell,) = record["cells"]
+    assert cell["segments"] == ["by=a", "by=b"]
+    assert cell["columns"]["events"] == [3, 0]
+    found = {segment: {} for segment in cell["segments"]}  # type: dict[str, dict[str, int]]
+    for _, segment, name, n in counted(record):
+        found[segment][name] = n
+    assert whole(found["by=b"], "loss") == 2**70
+
+
+# -- MONITOR's totals
+
+
 class States(dict[str, Any]):
-    def put(self, key: str, value: Any) -> None:
-        self[key] = value
+    def put(self, key: str, state: Any) -> None:
+        if state is None:
+            del self[key]
+        else:
+            self[key] = state
+
+
+def take(ledger: Ledger, view: Any, offset: int, *cells: Placed) -> None:
+    for cell in cells:
+        ledger.note(cell.place, [cell.segment, *cell.segments])
+    ledger.take(view, offset, cells)
+
+
+def everything(**values: int) -> Placed:
+    counts = {f"f:{key}": n for key, n in values.items()}
+    return Placed(0, "all", counts, {}, [], {})
 
 
 def test_sums_of_families_that_are_full_are_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(totals, "KEYS_MAX", 1)
     view: Any = States()
     ledger = Ledger(10)
-    ledger.take(view, 0, "all", {"f:a": 1}, {})
+    take(ledger, view, 0, everything(a=1))
     ledger.settle(view)
     assert ledger.kept_total(view, (0, 10), "all") == {"f": {"a": 1}}
-    for _ in range(2):
-        ledger.take(view, 0, "all", {"f:b": 1}, {})
+    for offset in (1, 2):
+        take(ledger, view, offset, everything(b=1))
         ledger.settle(view)
         found = ledger.kept_total(view, (0, 10), "all")
         assert found == ledger.total(view, (0, 10), "all")
     assert found == {"f": {"a": 1, totals.OTHER: 2}}
 
 
-def test_what_is_not_settled_is_in_totals_too() -> None:
+def test_the_journal_is_settled_when_it_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "JOURNAL_MAX", 3)
     view: Any = States()
     ledger = Ledger(10)
-    ledger.take(view, 0, "all", {"n": 1, "f:a": 1, "f:7": 1}, {"f": pack({7: 2})})
-    before = {"": {"n": 1}, "f": {"a": 1, "7": 3}}
-    assert ledger.total(view, (0, 10), "all") == ledger.total(view, None, "all") == before
-    assert "t:000000000000000:all" not in view
-    ledger.settle(view)
-    assert view["t:000000000000000:all"] == before
-    ledger.take(view, 0, "all", {}, {"f": pack({7: 1})})
-    assert ledger.total(view, (0, 10), "all") == {"": {"n": 1}, "f": {"a": 1, "7": 4}}
+    for offset in range(2):
+        take(ledger, view, offset, everything(a=1))
+    assert len(view) == 2
+    assert ledger.total(view, (0, 10), "all") == {}
     anew = Ledger(10)
     anew.load(view)
     assert (anew.tiles(), anew.segments(None)) == ([0], ["all"])
+    for each in (ledger, anew):
+        so_far = each.total_so_far(view, None, "all", each.unsettled(view))
+        assert so_far == {"f": {"a": 2}}
+    take(ledger, view, 2, everything(a=1))
+    assert view == {"t:000000000000000:all": {"f": {"a": 3}}}
+    ledger.settle(view)
+    assert ledger.total(view, (0, 10), "all") == {"f": {"a": 3}}
