@@ -70,6 +70,18 @@ REJECTED = "rejected"
 CLASSES_TOLD = 20
 """Of so many classes the share of answers is told, the most frequent ones."""
 
+DEPENDENCE = 0.1
+"""From this gap on between the delays of labels, and beyond chance, delay depends on the label."""
+
+OF_OUTCOMES = frozenset(
+    (
+        *("auc", "accuracy", "precision", "recall", "f1", "true_share", "cost", "log_loss"),
+        *("brier", "calibration_error", "calibration_bias", "macro_f1", "mae", "rmse", "r2"),
+        *("covered", "regret"),
+    )
+)
+"""Metrics of predictors, and of outcomes."""
+
 SEGMENT_COUNTS = ("events", "labelled")
 """Counts that are said of segments. There are so many windows of segments that each metric more
 costs a tenth of what MONITOR costs; ``accuracy``'s detail has what precision and others are of."""
@@ -239,6 +251,23 @@ def _regret(totals: Totals) -> Named:
 def _ages_ms(wait_ms: int) -> list[int]:
     """Return the ages at which coverage is told, youngest first."""
     return sorted({max(1, wait_ms // part) for part in AGES})
+
+
+def fair(figures: dict[str, Figure]) -> dict[str, Figure]:
+    """Return what is to be said of a window whose labels are not all in.
+
+    Where their delay depends on what they say, those that are in are no fair sample: what is said
+    of outcomes has no value, and ``detail["withheld"]``.
+    """
+    found = figures.get("label_delay_gap")
+    if found is None or (found.value or 0.0) <= max(DEPENDENCE, found.detail.get("chance", 1.0)):
+        return figures
+    return {
+        name: Figure(None, figure.support, {**figure.detail, "withheld": 1.0})
+        if name in OF_OUTCOMES or name.startswith(("fresh.", "baseline."))
+        else figure
+        for name, figure in figures.items()
+    }
 
 
 def _cost(plan: Plan) -> Cost | None:

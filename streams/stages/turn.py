@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from headrace.streams.drift import SUPPORT_MIN, Reference, is_watched
-from headrace.streams.metrics import DEAD_LETTERS
+from headrace.streams.metrics import DEAD_LETTERS, fair
 from headrace.streams.observe import ALL, NO_TILE
 from headrace.streams.protocol.stage import View
 from headrace.streams.records import Emit, Record
@@ -340,6 +340,8 @@ class Turn:
         for segment in segments:
             totals = self._ledger.kept_total(self._view, span, segment)
             figures = self._bulletin.figures(totals, segment)
+            if not final and span is not None:
+                figures = fair(figures)
             if not final:
                 self._bulletin.show(figures, segment, span)
             self._emits += self._bulletin.records(

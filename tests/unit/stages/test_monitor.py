@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from headrace.streams.buckets import number_bucket
 from headrace.streams.stages import terms, turn
 from headrace.streams.stages.monitor import MonitorStage
 from tests.unit.stages.counting import (
@@ -113,6 +114,34 @@ def test_dead_letters_of_join_and_learn_are_not_waited_for() -> None:
     values = run_values(runner.run([log.barrier()]))
     assert values["dead_letters"] == 2
     assert values["dead_letters.join.poison"] == 1
+
+
+@pytest.mark.parametrize("slow", [True, False])
+def test_where_delay_depends_on_the_label_outcomes_are_said_of_final_windows(slow: bool) -> None:
+    """True ones come after a minute, or after half an hour; what is in is no fair sample then."""
+    minute, late = number_bucket(60_000), number_bucket(1_800_000 if slow else 60_000)
+    values = {
+        "examples": 40, "labelled": 40, "outcome.tp": 20, "outcome.fp": 20, "fresh.tn": 40,
+        f"delay:{minute}": 20, f"delay:{late}": 20, f"true_delay:{late}": 20,
+    }  # fmt: skip
+    if not slow:
+        values[f"delay:{minute}"] = 40
+    log, runner = Log(), monitor()
+    score = log.count("score", 0, {"events": 40, "scored": 40}, mark=0.5)
+    found = said(runner.run([score, log.count("learn", 0, values), log.barrier()]))
+    young = {each["metric"]: each for each in found if each["window"] == "1h"}
+    for name, value in (("accuracy", 0.5), ("fresh.accuracy", 1.0)):
+        told = young[name]
+        assert (told["value"], told["final"]) == (None if slow else value, False)
+        assert told["detail"].get("withheld") == (1.0 if slow else None)
+    assert young["label_delay_gap"]["value"] == (1.0 if slow else 0.0)
+    assert young["coverage"]["value"] == 1.0
+    join = log.count("join", 0, {"first_event": 40, "matched": 40}, mark=1)
+    found = said(runner.run([join, log.count("score", 2, {}, mark=3)]))
+    final = {each["metric"]: each for each in found if each["window"] == "1h" and each["final"]}
+    assert final["accuracy"]["value"] == 0.5
+    assert "withheld" not in final["accuracy"]["detail"]
+    assert run_values(runner.run([log.barrier("z")]))["accuracy"] == 0.5
 
 
 def test_a_late_count_corrects_final_windows() -> None:
