@@ -4,8 +4,9 @@ There are two sides, each with a watch of its own: *inputs*, features and scores
 complete when SCORE's watermarks have passed it; and *outcomes*, which wait for the labels, until
 the tile's windows are final. What is counted later for a tile that was handed changes nothing.
 
-State key ``w``: the terms; of each side the next tile, the watch's state, and the alerts that are
-not over. It is a function of the counts' log, as all of MONITOR's is.
+State keys: ``w``, the terms, and of each side the next tile and the alerts that are not over; and
+those of the watches' states (:mod:`headrace.streams.stages.shelf`). All is a function of the
+counts' log, as all of MONITOR's is.
 """
 
 from __future__ import annotations
@@ -23,9 +24,12 @@ from headrace.streams.plan import Plan
 from headrace.streams.protocol.stage import View
 from headrace.streams.records import Emit
 from headrace.streams.stages.ledger import Ledger
+from headrace.streams.stages.shelf import Shelf
 from headrace.streams.totals import flat
 
 WATCH = "w"
+LAYOUT = 2
+"""Of the state; another one begins anew."""
 
 SIDES: Mapping[str, tuple[str, ...]] = {
     "inputs": ("input", "score"),
@@ -72,18 +76,22 @@ class Lookout:
         self._ledger = ledger
         self._name = plan.name
         self._terms = watch_terms(plan)
+        self._shelves = {side: Shelf(side) for side in SIDES}
+        self._states: dict[str, dict[str, Any]] = {}
         if self._terms is None:
             return
         alarms = plan.pipeline.alarms
         self._segments = alarms is not None and alarms.segments
         self._watches = {side: Watch(self._terms, kinds) for side, kinds in SIDES.items()}
         self._near_ms = GROUP_SLOTS * Calendar.of(self._terms.tile_ms).slot_ms
-        self._promised = [*self._terms[:3], self._segments]
+        self._promised = [LAYOUT, *self._terms[:3], self._segments]
         self.active = active([])
 
     def load(self, view: View) -> None:
         """Rebuild what is derived from the state."""
+        found = {side: shelf.load(view) for side, shelf in self._shelves.items()}
         if self._terms is not None:
+            self._states = {side: state for side, state in found.items() if state is not None}
             self._count_active(view.get(WATCH))
 
     def look(
@@ -103,33 +111,45 @@ class Lookout:
         tuple
             The alerts to be emitted, and on how many tiles the detectors failed.
         """
-        if self._terms is None:
-            if view.get(WATCH) is not None:
-                view.put(WATCH, None)
-            return [], 0
         state = view.get(WATCH)
+        if self._terms is None:
+            if state is not None:
+                self._forget(view)
+            return [], 0
         if state is None or state["terms"] != self._promised:
-            state = self._anew(state)
-            view.put(WATCH, state)
+            state = self._anew(view, state)
         emits: list[Emit] = []
-        failures = looked = 0
+        failures = 0
         for side, before in complete.items():
-            for tile in self._tiles(state[side], before):
+            tiles = list(self._tiles(state[side], before))
+            if not tiles:
+                continue
+            self._shelves[side].touch(view)
+            for tile in tiles:
                 found, failed = self._hand(view, side, state[side], tile, revision)
                 emits += found
-                looked, failures = looked + 1, failures + failed
-        if looked:
+                failures += failed
+            self._shelves[side].save(view, self._states[side])
             view.put(WATCH, state)
             self._count_active(state)
         return ([] if restoring else emits), failures
 
-    def _anew(self, before: Any) -> dict[str, Any]:
-        """Return a fresh state; alerts of other terms will be said as over."""
+    def _forget(self, view: View) -> None:
+        """Delete the state of alarms that are not declared any more."""
+        view.put(WATCH, None)
+        for shelf in self._shelves.values():
+            shelf.clear(view)
+
+    def _anew(self, view: View, before: Any) -> dict[str, Any]:
+        """Begin anew, and return what is kept; alerts of other terms will be said as over."""
         found: dict[str, Any] = {"terms": self._promised}
         for side, watch in self._watches.items():
             alerts = [] if before is None else before[side]["alerts"]
             close(alerts)
-            found[side] = {"next": None, "watch": watch.fresh(), "alerts": alerts}
+            found[side] = {"next": None, "alerts": alerts}
+            self._states[side] = watch.fresh()
+            self._shelves[side].save(view, self._states[side])
+        view.put(WATCH, found)
         return found
 
     def _tiles(self, state: dict[str, Any], before: int) -> Iterator[int]:
@@ -162,12 +182,12 @@ class Lookout:
         verdicts: list[Verdict] = []
         totals = self._totals(view, tile)
         try:
-            verdicts = self._watches[side].observe(state["watch"], tile, totals)
+            verdicts = self._watches[side].observe(self._states[side], tile, totals)
             _check(verdicts)
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001 - whatever it is, counts go on; it is the same each time
-            state["watch"], failed = self._watches[side].fresh(), 1
+            self._states[side], failed = self._watches[side].fresh(), 1
             verdicts = []
             close(state["alerts"])
         name = f"{self._name}-{side}"

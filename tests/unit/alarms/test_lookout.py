@@ -219,7 +219,7 @@ def test_detectors_that_fail_are_counted_and_begin_anew(how: dict[str, int]) -> 
     found = runner.run([log.records[-1], log.count("score", 2, {"events": 1}, mark=2.5)])
     assert counted(found)["watch_failed"] == 1
     assert [state for state, *_ in told(found)] == ["over"]
-    assert runner.states()[lookout.WATCH]["inputs"]["watch"] == {"begun": None}
+    assert runner.states()["w:inputs"] == {"begun": None}
     more = runner.run([log.count("score", 3, {"events": 1, BROKEN: 1}, mark=5, later_ms=2_000)])
     assert windows(more)
     assert [state for state, *_ in told(more)] == ["begun"]
