@@ -52,6 +52,10 @@ broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4
+# Short and compacted soon: a broker that was killed reads it, and (4.3) may answer from the midst
+# of it if that takes longer than its own election (docs/reliability.md).
+offsets.topic.segment.bytes=1048576
+log.cleaner.backoff.ms=2000
 # A laptop may be closed for months; a committed offset that expired would look like lost state.
 offsets.retention.minutes=5256000
 transaction.state.log.replication.factor=1

@@ -6,6 +6,9 @@ restore. Pitfalls that a real broker taught:
 
 - a zombie's transaction whose offsets were accepted can still commit after a rebalance, so start
   offsets are asked for at ``read_committed``, which makes them *stable* or times out;
+- a coordinator that has just come back may answer while it still reads its log (Kafka 4.3 takes
+  the end of a loading that was broken off for the end of the next): offsets are believed when those
+  of all that is assigned have stayed the same for a moment;
 - ``send_offsets_to_transaction`` can hang in spite of its time-out: a guard watches from outside;
 - transactions back to back wait 100 ms with the default ``retry.backoff.ms``;
 - a full prefetch queue is looked at once in 1,000 ms with the default ``fetch.queue.backoff.ms``.
@@ -14,7 +17,8 @@ restore. Pitfalls that a real broker taught:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,12 +56,15 @@ class Timing:
         After so long the broker aborts a transaction. The guard ends the process 3 s later.
     stable_s
         How long one request for stable offsets waits.
+    settled_s
+        How long a coordinator's offsets have to stay the same before they are believed.
     """
 
     session_ms: int = 10_000
     heartbeat_ms: int = 1_000
     transaction_ms: int = 10_000
     stable_s: float = 1.0
+    settled_s: float = 0.1
 
     @property
     def guard_s(self) -> float:
@@ -90,6 +97,7 @@ class KafkaLog:
         self._timing = timing
         self._refusal: Exception | None = None
         self._begun_s = 0.0
+        self._unsettled: list[Place] = []
         self._described = Described(connection)
 
     # -- the process' life
@@ -142,6 +150,7 @@ class KafkaLog:
 
         def assigned(consumer: Any, places: Sequence[Place]) -> None:
             consumer.assign([])  # tasks are taken over first, one after another
+            self._unsettled = [Place(place.topic, place.partition) for place in places]
             on_assign([(place.topic, place.partition) for place in places])
 
         def gone(consumer: Any, places: Sequence[Place]) -> None:
@@ -207,15 +216,14 @@ class KafkaLog:
         Raises
         ------
         Unstable
-            Within a second no stable answer came: a transaction is open, or no broker answers.
+            Within a second no stable answer came: a transaction is open, no broker answers, or the
+            offsets of what is assigned still move, although nobody else may commit them.
         """
         self._check()
-        try:
+        if self._unsettled:
+            self._see_that_they_settle()
+        with self._asking():
             places = self._consumer.committed([Place(*tp) for tp in tps], self._timing.stable_s)
-        except KafkaException as error:
-            if error.args[0].code() in UNANSWERED or error.args[0].retriable():
-                raise Unstable(f"{tps}: {error.args[0].str()}") from error
-            raise translated(error, "committed offsets") from error
         for place in places:
             if place.error is not None:
                 if place.error.code() == KafkaError.UNSTABLE_OFFSET_COMMIT:
@@ -225,6 +233,32 @@ class KafkaLog:
             (place.topic, place.partition): _committed(place.offset, place.metadata)
             for place in places
         }
+
+    def _see_that_they_settle(self) -> None:
+        """Ask twice for the offsets of all that is assigned, pending ones or not."""
+        settings = {**self._settings(), "group.id": self._group}
+        asker = Consumer({**settings, "isolation.level": "read_uncommitted"})
+        try:
+            answers = []
+            for pause_s in (self._timing.settled_s, 0):
+                with self._asking():
+                    places = asker.committed(self._unsettled, self._timing.stable_s)
+                answers.append([(place.offset, str(place.error)) for place in places])
+                time.sleep(pause_s)
+        finally:
+            asker.close()
+        if answers[0] != answers[1]:
+            raise Unstable(f"{self._group}: its offsets still move")
+        self._unsettled = []
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        try:
+            yield
+        except KafkaException as error:
+            if error.args[0].code() in UNANSWERED or error.args[0].retriable():
+                raise Unstable(f"{self._group}: {error.args[0].str()}") from error
+            raise translated(error, "committed offsets") from error
 
     def wait(self, why: str) -> None:
         """Wait for as long as a request for stable offsets does."""

@@ -73,7 +73,7 @@ def main() -> int:
             verdict = campaign.judged(campaign.end())
         except Exception:
             if given.keep:
-                data = made.system.settings.data
+                data = made.stack.data
                 with suppress(shutil.Error):  # what is still running removes a file now and then
                     shutil.copytree(data, given.keep, dirs_exist_ok=True, ignore=_sockets)
             console.print(made.system.logs(), soft_wrap=True, markup=False)
