@@ -119,7 +119,7 @@ class Metrics:
         """
         if segment:
             return dict(self._of_segment(totals))
-        found = dict(self._counted(totals))
+        found = dict(self._counted(totals)) if totals else {"events": Figure(0.0, 0)}
         found.update(self._inputs(totals))
         found.update(self._outputs(totals))
         found["coverage"] = coverage(totals)

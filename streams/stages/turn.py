@@ -311,10 +311,12 @@ class Turn:
         return sorted(found)
 
     def _say_final(self, end: int) -> None:
+        """Say the windows that end here; those in which nothing came while a longer one has any."""
         self._ledger.settle(self._view)
+        silent = [ALL] if self._ledger.segments((end - self._terms.widths[-1], end)) else []
         for width in self._terms.widths:
             span = (end - width, end)
-            self._publish(span, self._ledger.segments(span), final=True)
+            self._publish(span, self._ledger.segments(span) or silent, final=True)
 
     def _say_late(self) -> None:
         """Say again the final windows that late counts have changed."""

@@ -322,8 +322,8 @@ def test_nothing_says_nothing() -> None:
     assert quantile({}, 50) == Figure(None, 0)
     assert calibration_error({}, lambda _: 0, {}, 1) == (Figure(None, 0), Figure(None, 0))
     assert quantile_within({}, 50, number_edges) == Figure(None, 0)
-    assert values(Metrics(PLAN).figures({})) == {"coverage": None}
-    assert values(Metrics(ANOMALIES).figures({})) == {"coverage": None}
+    for plan in (PLAN, ANOMALIES):
+        assert values(Metrics(plan).figures({})) == {"events": 0, "coverage": None}
     for plan in (PLAN, CLASSES, NUMBERS):
         assert values(Metrics(plan).figures({}, segment=True)) == {"coverage": None}
 

@@ -214,7 +214,8 @@ def test_a_silence_costs_nothing_and_ends_with_final_windows() -> None:
     found = runner.run(complete_hour(log, far))
     finals = [each for each in windows(found) if each[3]]
     assert ("1h", 0, 10, True) in finals
-    assert [start for _, start, _, _ in finals] == [0, -2, -1, 0]
+    assert [start for _, start, _, _ in finals] == [0, -2, 1, -1, 2, 0]
+    assert ("1h", 1, 0, True) in finals, "that nothing came is said too, for a while"
     again = runner.run([*complete_hour(log, far + 2), log.count("join", far, {}, mark=far + 2)])
     assert ("1h", far, 10, True) in windows(again)
 
