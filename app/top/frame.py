@@ -258,6 +258,8 @@ def _model(standing: Mapping[str, Any], whole: Values) -> dict[str, float | None
         **standing["model"],
         "lag_p50": value_of(whole, "model_lag.p50"),
         "lag_p99": value_of(whole, "model_lag.p99"),
+        "age_ms_p50": value_of(whole, "model_age_ms.p50"),
+        "regret": value_of(whole, "regret"),
         "commit_ms": 1000 * spent_s / commits if commits else None,
     }
 

@@ -269,6 +269,8 @@ def _model(frame: Frame) -> Text:
     said += f"; lag p50 {count_text(model.get('lag_p50'))} p99 {count_text(model.get('lag_p99'))}"
     if model.get("commit_ms") is not None:
         said += f"; commit {model['commit_ms']:.0f} ms"
+    if model.get("regret") is not None:
+        said += f"; regret {number_text(model['regret'])}"
     return Text(said, overflow="ellipsis", no_wrap=True)
 
 

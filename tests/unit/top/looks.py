@@ -79,7 +79,10 @@ FRAME = Frame(
         Stage("monitor", None),
         Stage("learn", 1),
     ],
-    model={"learned_to": 302_212, "behind": 3, "lag_p50": 9, "lag_p99": 32, "commit_ms": 14.2},
+    model={
+        "learned_to": 302_212, "behind": 3, "lag_p50": 9, "lag_p99": 32, "commit_ms": 14.2,
+        "regret": 0.0021,
+    },
     latency_ms={"p50": 43.0, "p99": 1_073.0, "support": 300},
     window="1d",
     window_end_ms=NOON_MS,

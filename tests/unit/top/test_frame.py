@@ -29,6 +29,7 @@ def observed() -> Observed:
         [
             metric("events", 100.0), metric("routed", 90.0), metric("examples", 80.0),
             metric("waiting", 20.0), metric("expired", 3.0), metric("model_lag.p99", 32.0),
+            metric("regret", 0.0125),
             metric("dead_letters", 5.0), metric("dead_letters.score.not_json", 5.0),
             metric("auc", 0.80), metric("cost", 9.0), metric("log_loss", 0.4),
             metric("baseline.majority.auc", 0.5), metric("baseline.left_late.auc", 0.7),
@@ -99,6 +100,7 @@ def test_model_and_workers(observed: Observed) -> None:
     frame = frame_of(STANDING, observed, rises(), 100.0)
     assert frame.model == {
         "learned_to": 900, "behind": 4, "lag_p50": None, "lag_p99": 32.0, "commit_ms": 10.0,
+        "age_ms_p50": None, "regret": 0.0125,
     }  # fmt: skip
     found = {each.name: (each.silent, each.rate) for each in frame.workers}
     assert found == {"score-0": (False, 5.0), "join-0": (False, None), "learn-0": (True, None)}

@@ -42,7 +42,7 @@ def test_everything_that_matters_fits_a_usual_terminal(width: int) -> None:
         "flights v3", "Thu 07 Feb 2013 12:00 UTC", "q quits", "alerts: none", "302,311", "302,209",
         "180", "171", "p50 43", "1,073", "score", "120", "task 1: 100",
         "not started", "AUC", "0.861", "0.851", "0.820", "0.500", "93% labelled", "log loss",
-        "feature_0", "10.00", "│0.02", "learned to 302,212", "served less 3", "p50 9 p99 32",
+        "feature_0", "10.00", "│0.02", "learned to 302,212", "served less 3", "p50 9 p99 32", "regret 0.002",
         "waiting for a label: 1,102, expired: 17", "join.label_not_wanted 41", "silent for 33 s",
         "waiting for Redis",
     ):  # fmt: skip
