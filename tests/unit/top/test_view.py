@@ -42,7 +42,7 @@ def test_everything_that_matters_fits_a_usual_terminal(width: int) -> None:
         "flights v3", "Thu 07 Feb 2013 12:00 UTC", "q quits", "alerts: none", "302,311", "302,209",
         "180", "171", "p50 43", "1,073", "score", "120", "task 1: 100",
         "not started", "AUC", "0.861", "0.851", "0.820", "0.500", "93% labelled", "log loss",
-        "feature_0", "10.00", "│0.02", "learned to 302,212", "served less 3", "p50 9 p99 32", "regret 0.002",
+        "feature_0", "10.00", "│0.02", "learned to 302,212", "served less 3", "p50 9 p99 32",
         "waiting for a label: 1,102, expired: 17", "join.label_not_wanted 41", "silent for 33 s",
         "waiting for Redis",
     ):  # fmt: skip
@@ -57,6 +57,10 @@ def test_a_higher_terminal_shows_more_and_never_more_than_it_has() -> None:
     assert "feature_11" in text(FRAME, 80, 33)
     assert "34,599" not in text(FRAME, 80, 32)
     assert "34,599" in text(FRAME, 80, 34)
+
+
+def test_a_wide_terminal_shows_what_it_costs_that_models_lag() -> None:
+    assert "commit 14 ms; regret 0.002" in text(FRAME, 100)
 
 
 def test_without_a_terminal_everything_is_shown() -> None:
