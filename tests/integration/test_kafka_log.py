@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,9 +16,9 @@ from headrace.schemas.errors import Refused
 from headrace.streams.engine.connection import Connection
 from headrace.streams.engine.guard import Guard
 from headrace.streams.engine.log import KafkaLog
-from headrace.streams.protocol.ports import Dead, Unstable
+from headrace.streams.protocol.ports import Committed, Dead, Unstable
 from headrace.streams.records import Emit
-from tests.integration.logs import TIMING, KafkaCluster, KafkaWorker, Left, leave
+from tests.integration.logs import TIMING, KafkaCluster, KafkaWorker, Left, leave, settle, stable
 from tests.services import fresh_name
 
 pytestmark = pytest.mark.integration
@@ -84,6 +86,26 @@ def test_a_position_that_retention_has_cut_is_refused(cluster: KafkaCluster, gro
     worker.log.assign({(topic, 0): 2})
     with pytest.raises(Refused, match=r"retention has cut the log.*--accept-loss"):
         poll_until(worker, 1)
+
+
+def test_offsets_that_still_move_are_not_believed(cluster: KafkaCluster, group: str) -> None:
+    """They move under a coordinator that still reads its log, as here by a zombie that commits."""
+    source = cluster.make(2)
+    zombie = joined(cluster, group, "0", source)
+    zombie.log.begin()
+    zombie.log.send_offsets({(source, 1): Committed(5)})
+    other = cluster.started(group, "1", source, timing=replace(TIMING, settled_s=2))
+    other.join()
+    settle([zombie, other])
+    late = threading.Timer(1, zombie.log.end)
+    late.start()
+    with pytest.raises(Unstable, match="its offsets still move"):
+        other.log.committed([(source, 1)])
+    late.join()
+    assert stable(other.log, [(source, 1)]) == {(source, 1): Committed(5)}
+    begun_s = time.monotonic()
+    other.log.committed([(source, 1)])
+    assert time.monotonic() - begun_s < 1  # asked twice once after each assignment, not each time
 
 
 def test_the_guard_watches_a_transaction_from_begin_to_end(
