@@ -13,9 +13,9 @@ All are counted by whole batches, and all names are in docs/metrics.md.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from headrace.streams.buckets import number_bucket
 from headrace.streams.columns import Cell, column_of
@@ -24,25 +24,10 @@ from headrace.streams.observe import Tally, tile_ms_of
 from headrace.streams.outcomes import JUDGES, LOSSES, TEXT_CHARS_MAX, Names
 from headrace.streams.plan import Plan
 
-
-class Arrival(NamedTuple):
-    """A scored event.
-
-    Attributes
-    ----------
-    time_ms, timestamp_ms
-        Its own time, and its record's.
-    age_ms
-        How much older its entity's newest event was; None of a new entity, or if nothing of
-        entities is remembered.
-    said
-        The prediction.
-    """
-
-    time_ms: int
-    timestamp_ms: int
-    age_ms: int | None
-    said: Label | None
+Arrival = tuple[int, int, int | None, Label | None]
+"""A scored event: its own time and its record's; how much older its entity's newest event was (None
+of a new entity, or if nothing of entities is remembered), in milliseconds; and the prediction. A
+plain tuple: one is made of each event."""
 
 
 class Arrivals:
@@ -68,10 +53,7 @@ class Arrivals:
         tally.defer(self._count_all, arrival)
 
     def _counted(self, tally: Tally, arrivals: Sequence[Arrival]) -> None:
-        tiles: dict[int, list[Arrival]] = {}
-        for arrival in arrivals:
-            tiles.setdefault(arrival[0] // self._tile_ms, []).append(arrival)
-        for tile, group in tiles.items():
+        for tile, group in self._by_tile(arrivals):
             cell = tally.cell(tile * self._tile_ms)
             times, timestamps, ages, said = zip(*group, strict=True)
             self._delays(cell, [max(0, b - a) for a, b in zip(times, timestamps, strict=True)])
@@ -84,6 +66,16 @@ class Arrivals:
                     self._ages(cell, known)
                 if len(known) < len(ages):
                     cell.values["new_entity"] += len(ages) - len(known)
+
+    def _by_tile(self, arrivals: Sequence[Arrival]) -> Iterable[tuple[int, Sequence[Arrival]]]:
+        """Return arrivals by their tile: of a batch they mostly have the same."""
+        numbers = [arrival[0] // self._tile_ms for arrival in arrivals]
+        if numbers.count(numbers[0]) == len(numbers):
+            return [(numbers[0], arrivals)]
+        tiles: dict[int, list[Arrival]] = {}
+        for number, arrival in zip(numbers, arrivals, strict=True):
+            tiles.setdefault(number, []).append(arrival)
+        return tiles.items()
 
 
 def _add_answers(cell: Cell, answers: Sequence[Any]) -> None:

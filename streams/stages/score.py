@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from headrace.schemas.labelling import Labelling
 from headrace.schemas.records import Codecs
 from headrace.streams.decoding import Rejected
-from headrace.streams.freshness import Arrival, Arrivals
+from headrace.streams.freshness import Arrivals
 from headrace.streams.model import Answer, Served
 from headrace.streams.observe import Observer
 from headrace.streams.partitioner import partition_of
@@ -243,7 +243,7 @@ class ScoreStage:
             emits.append(Emit(plan.topics.examples, 0, key, example))
         self._observer.scored(output.tally, prediction)
         arrival = (item.time_ms, record.timestamp_ms, standing.age_ms, answer.prediction)
-        self._arrivals.take(output.tally, Arrival._make(arrival))
+        self._arrivals.take(output.tally, arrival)
         self._count_failure(answer, item, output)
         output.emits += emits
 

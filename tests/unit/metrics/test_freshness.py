@@ -43,9 +43,9 @@ def arrived(plan: Plan, *arrivals: Arrival) -> dict[int, Totals]:
 def test_events_are_counted_by_delay_by_the_age_of_their_entity_and_by_answer() -> None:
     found = arrived(
         PLAN,
-        Arrival(10, 2_010, None, True),
-        Arrival(20, 15, 5_000, False),  # its record was written before its own time
-        Arrival(HOUR, HOUR, 7, None),
+        (10, 2_010, None, True),
+        (20, 15, 5_000, False),  # its record was written before its own time
+        (HOUR, HOUR, 7, None),
     )
     assert found == {
         0: {
@@ -64,12 +64,12 @@ def test_events_are_counted_by_delay_by_the_age_of_their_entity_and_by_answer() 
 
 
 def test_answers_are_counted_by_task() -> None:
-    found = arrived(CLASSES, *(Arrival(0, 0, None, said) for said in ("a", "b", "a", "a")))[0]
+    found = arrived(CLASSES, *((0, 0, None, said) for said in ("a", "b", "a", "a")))[0]
     assert found["answer"] == {"=a": 3, "=b": 1}
     assert "new_entity" not in found.get("", {}), "nothing of entities is remembered"
     figures = values(Metrics(CLASSES).figures(found))
     assert (figures["answered.a"], figures["answered.b"]) == (0.75, 0.25)
-    found = arrived(NUMBERS, *(Arrival(0, 0, None, said) for said in (-2.0, 1.0, 8.0)))[0]
+    found = arrived(NUMBERS, *((0, 0, None, said) for said in (-2.0, 1.0, 8.0)))[0]
     detail = Metrics(NUMBERS).figures(found)["answer.p10"].detail
     assert detail["lower"] <= -2.0 <= detail["upper"]
 
