@@ -87,6 +87,7 @@ def _figures(values: Mapping[str, int]) -> dict[str, float]:
     if values.get("events"):
         found["coverage"] = values.get("labelled", 0) / values["events"]
         found["answered.true"] = values.get("answer:true", 0) / values["scored"]
+    found.update(_inputs(values))
     if values.get("regret.n"):
         found["regret"] = values["regret.loss"] / (1_000_000 * values["regret.n"])
     for prefix, name in (
@@ -101,6 +102,21 @@ def _figures(values: Mapping[str, int]) -> dict[str, float]:
         if not prefix.startswith("baseline"):
             found[f"{name}log_loss"] = values[f"{prefix}.log_loss"] / (1_000_000 * n)
             found[f"{name}brier"] = values[f"{prefix}.brier"] / (1_000_000 * n)
+    return found
+
+
+def _inputs(values: Mapping[str, int]) -> dict[str, float]:
+    """Return which share of each feature is missing, and of all events was refused."""
+    families, nulls, refused = Counter[str](), Counter[str](), 0
+    for name, n in values.items():
+        family, _, key = name.partition(":")
+        families[family] += n
+        if key == "null":
+            nulls[family] += n
+        refused += n if family == "rejected" else 0
+    found = {f"missing.{name}": n / families[name] for name, n in nulls.items() if n}
+    if refused:
+        found["rejected"] = refused / (refused + values.get("events", 0))
     return found
 
 
