@@ -13,13 +13,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from bench.counting import FEW, MANY, columns_us, counting_costs
 from bench.history import flights, history
 from bench.limit import limit_us, parts_us
+from bench.monitor import EVENTS_PER_SECOND, share_of
 from bench.stages import BATCH, measured_stages
 from bench.whole import latency, throughput
 
 TARGET_RATIO = 0.4
 TARGET_P99_MS = 150.0
+TARGET_TEN_FEATURES_US = 1.0
+TARGET_MONITOR = 3
 ROLES = {"score": "SCORE", "join": "ROUTE, JOIN, MONITOR", "learn": "LEARN"}
 
 
@@ -71,6 +75,10 @@ def in_process() -> dict[str, Any]:
         name: {part: s * 1e6 / count for part, s in timed.seconds.items()}
         for name, (timed, count) in stages.items()
     }
+    costs = counting_costs(plan.pipeline)
+    found["counting"] = {name: cost._asdict() for name, cost in costs.items()}
+    found["ten_features"] = columns_us(plan)
+    found["monitor"] = share_of(plan)._asdict()
     return found
 
 
@@ -102,9 +110,25 @@ def table(found: dict[str, Any]) -> str:
         said = ", ".join(f"{part} {us:.1f}" for part, us in parts.items())
         lines.append(_row(f"  {name}", sum(parts.values()), said))
     lines.append(_row("  all of them", sum(sum(p.values()) for p in found["stages"].values())))
+    lines += _counting_lines(found)
     if "whole" in found:
         lines += _kafka_lines(found)
     return "\n".join(lines)
+
+
+def _counting_lines(found: dict[str, Any]) -> list[str]:
+    costs, columns = found["counting"], found["ten_features"]
+    share, rate = sum(found["monitor"]["percent"].values()), found["monitor"]["counts"]
+    return [
+        f"counting: the stages with and without, batches of {FEW} (score) and {MANY}",
+        *(
+            _row(f"  {name}", cost["counting"], f"more than {cost['without']:.1f}")
+            for name, cost in costs.items()
+        ),
+        _row("    of it, ten features", columns, f"target {TARGET_TEN_FEATURES_US}"),
+        f"  MONITOR alone, fed with the {rate:.0f} counts/s of {EVENTS_PER_SECOND:,} events/s:"
+        f" {share:.1f} % of a core (target {TARGET_MONITOR})",
+    ]
 
 
 def _kafka_lines(found: dict[str, Any]) -> list[str]:

@@ -8,8 +8,7 @@ they would, an hour later. Run with ``.venv/bin/python -m bench.monitor``.
 from __future__ import annotations
 
 import pickle
-from time import process_time
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.stages import PARTITIONS, ROOT, Timed, emitted, inputs_of, joined
 from headrace.schemas.counts import counted
@@ -105,37 +104,48 @@ def log_of(
     ]
 
 
-def main() -> None:
-    plan = plan_of(load_pipeline(ROOT / "examples" / "flights" / "pipeline.py"))
+class Share(NamedTuple):
+    """What MONITOR takes of a core.
+
+    Attributes
+    ----------
+    counts, metrics
+        Records it reads and writes in a second.
+    percent
+        Of a core, by part.
+    """
+
+    counts: float
+    metrics: float
+    percent: dict[str, float]
+
+
+def share_of(plan: Plan) -> Share:
+    """Return what MONITOR takes of a core."""
     codecs = numbered_codecs(plan.schemas)
     events, counts = counts_of(plan, codecs)
     log = log_of(plan, codecs, events, counts)
-    stage, cache = MonitorStage(plan, codecs), Cache(1_000_000, whole=True)
+    stage, cache, timed = MonitorStage(plan, codecs), Cache(1_000_000, whole=True), Timed("monitor")
     stage.load(cache)
-    seconds = dict.fromkeys(("prepare", "apply", "seal"), 0.0)
-    emits, end_ms, batches = 0, log[0].timestamp_ms, 0
-    place = 0
+    end_ms, batches, place = log[0].timestamp_ms, 0, 0
     while place < len(log):  # a batch is what has come in 50 ms
         end_ms += OTHERS_MS
         until = place
         while until < len(log) and log[until].timestamp_ms < end_ms:
             until += 1
-        began = process_time()
-        prepared = stage.prepare(log[place:until])
-        decoded = process_time()
-        emits += len(stage.apply(prepared, cache, Context()).emits)
-        applied = process_time()
-        cache.seal(batches)
-        seconds["prepare"] += decoded - began
-        seconds["apply"] += applied - decoded
-        seconds["seal"] += process_time() - applied
+        timed.step(stage, log[place:until], cache, Context(), batches)
+        cache.written = batches  # as if the store had it
         place, batches = until, batches + 1
-    parts = "  ".join(f"{name} {100 * s / SECONDS:.2f} %" for name, s in seconds.items())
-    total = 100 * sum(seconds.values()) / SECONDS
-    print(
-        f"{len(log) / SECONDS:.0f} counts/s, {emits / SECONDS:.0f} metrics/s:"
-        f" {total:.2f} % of a core  = {parts}"
-    )
+    percent = {part: 100 * s / SECONDS for part, s in timed.seconds.items()}
+    return Share(len(log) / SECONDS, len(timed.emits) / SECONDS, percent)
+
+
+def main() -> None:
+    share = share_of(plan_of(load_pipeline(ROOT / "examples" / "flights" / "pipeline.py")))
+    parts = "  ".join(f"{name} {percent:.2f} %" for name, percent in share.percent.items())
+    total = sum(share.percent.values())
+    said = f"{share.counts:.0f} counts/s, {share.metrics:.0f} metrics/s"
+    print(f"{said}: {total:.2f} % of a core  = {parts}")
 
 
 if __name__ == "__main__":

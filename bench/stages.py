@@ -91,20 +91,27 @@ class Timed:
 
     def run(self, stage: Stage, feed: Sequence[Record], context: Context, batch: int) -> None:
         """Run a stage over all of its input, from an empty state."""
-        cache, clock = Cache(1_000_000, whole=True), process_time
+        cache = Cache(1_000_000, whole=True)
         stage.load(cache)
         for start in range(0, len(feed), batch):
-            began = clock()
-            prepared = stage.prepare(feed[start : start + batch])
-            stage.keys(prepared)
-            decoded = clock()
-            effects = stage.apply(prepared, cache, context)
-            applied = clock()
-            cache.seal(start)
-            self.seconds["prepare"] += decoded - began
-            self.seconds["apply"] += applied - decoded
-            self.seconds["seal"] += clock() - applied
-            self.emits += effects.emits
+            self.step(stage, feed[start : start + batch], cache, context, start)
+
+    def step(
+        self, stage: Stage, part: Sequence[Record], cache: Cache, context: Context, number: int
+    ) -> None:
+        """Run a stage over one batch."""
+        clock = process_time
+        began = clock()
+        prepared = stage.prepare(part)
+        stage.keys(prepared)
+        decoded = clock()
+        effects = stage.apply(prepared, cache, context)
+        applied = clock()
+        cache.seal(number)
+        self.seconds["prepare"] += decoded - began
+        self.seconds["apply"] += applied - decoded
+        self.seconds["seal"] += clock() - applied
+        self.emits += effects.emits
 
     def line(self, count: int) -> str:
         """Return one line of the report."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from itertools import accumulate
 from math import ceil, sqrt
 from typing import NamedTuple
@@ -25,6 +26,12 @@ def rank_of(key: str) -> int:
         return int(key)
     except ValueError:
         return OTHER_RANK
+
+
+@lru_cache(maxsize=20_000)
+def _order_of(key: str) -> tuple[int, str]:
+    """Return what buckets are put in order by; the same ones come again and again."""
+    return rank_of(key), key
 
 
 def auc(true: Mapping[str, int] | None, false: Mapping[str, int] | None) -> Figure:
@@ -49,7 +56,7 @@ def auc(true: Mapping[str, int] | None, false: Mapping[str, int] | None) -> Figu
     if not positives or not negatives:
         return Figure(None, support)
     halves = ties = below = 0
-    for key in sorted(true.keys() | false.keys(), key=lambda key: (rank_of(key), key)):
+    for key in sorted(true.keys() | false.keys(), key=_order_of):
         here, there = true.get(key, 0), false.get(key, 0)
         halves += here * (2 * below + there)
         ties += here * there
@@ -174,7 +181,7 @@ def gap(part: Mapping[str, int], whole: Mapping[str, int]) -> Figure:
     if n <= 0 or rest <= 0:
         return Figure(None, n + rest)
     ahead = farthest = 0
-    for key in sorted(whole.keys() | part.keys(), key=lambda key: (rank_of(key), key)):
+    for key in sorted(whole.keys() | part.keys(), key=_order_of):
         here = part.get(key, 0)
         ahead += here * rest - (whole.get(key, 0) - here) * n
         farthest = max(farthest, abs(ahead))
@@ -188,9 +195,9 @@ def _bucket_of_rank(family: Mapping[str, int] | None, hundredths: int) -> tuple[
     if not n or family is None:
         return None
     rank = max(1, -(-hundredths * n // 100))
-    buckets = sorted((rank_of(key), count) for key, count in family.items())
-    reached = list(accumulate(count for _, count in buckets))
-    return buckets[bisect_left(reached, rank)][0], n
+    buckets = sorted(family, key=_order_of)
+    reached = list(accumulate(map(family.__getitem__, buckets)))
+    return rank_of(buckets[bisect_left(reached, rank)]), n
 
 
 def _whole_numbers(bucket: int) -> tuple[int, int]:

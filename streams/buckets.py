@@ -12,8 +12,14 @@ Two kinds, both named by an integer whose order is the order of the values:
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from math import frexp, ldexp
+
+import numpy as np
+from numpy.typing import NDArray
+
+Integers = NDArray[np.int64]
 
 NUMBER_SUBS = 32
 NUMBER_EXPONENTS = (-40, 64)
@@ -26,6 +32,8 @@ PROBABILITY_SUBS = 64
 PROBABILITY_EXPONENT_MIN = -16
 PROBABILITY_LOWEST = PROBABILITY_EXPONENT_MIN * PROBABILITY_SUBS - 1
 """Number of the bucket next to 0; the one next to 1 is ``1 - PROBABILITY_LOWEST``."""
+
+_MANY = 200  # below so many values, a Counter is faster than sorting them
 
 _MANTISSA_BITS = 52
 _SHIFT = _MANTISSA_BITS - 5  # keeps sign, exponent and five bits: 32 buckets per octave
@@ -67,13 +75,25 @@ def _number_edge(magnitude: int) -> float:
     return ldexp(0.5 + within / (2 * NUMBER_SUBS), octave + NUMBER_EXPONENTS[0])
 
 
-def raw_buckets(values: Sequence[float]) -> list[int]:
-    """Return the leading bits of many numbers at once: equal ones are of one bucket.
+def raw_counts(values: Sequence[float]) -> Iterable[tuple[int, int]]:
+    """Return the leading bits of many numbers and how many have them: those are of one bucket.
 
     An IEEE double holds sign, exponent and mantissa in this order, so its bits cut short are its
     bucket: 0.05 us a number, where ``frexp`` takes 0.3.
+
+    Examples
+    --------
+    >>> list(raw_counts([1.0, 1.01, 64.0]))
+    [(32736, 2), (32928, 1)]
     """
-    return [bits >> _SHIFT for bits in array("q", array("d", values).tobytes())]
+    return _counts(np.frombuffer(array("d", values), np.int64) >> _SHIFT)
+
+
+def _counts(found: Integers) -> Iterable[tuple[int, int]]:
+    if len(found) < _MANY:
+        return Counter(found.tolist()).items()
+    each, counts = np.unique(found, return_counts=True)
+    return zip(each.tolist(), counts.tolist(), strict=True)
 
 
 def bucket_of_raw(raw: int) -> int:
@@ -81,7 +101,7 @@ def bucket_of_raw(raw: int) -> int:
 
     Examples
     --------
-    >>> [bucket_of_raw(raw) for raw in raw_buckets([-1.0, 0.0, 1.01])]
+    >>> [bucket_of_raw(raw) for raw, _ in raw_counts([-1.0, 0.0, 1.01])]
     [-1313, 0, 1313]
     """
     found = max(0, min((raw & _MAGNITUDE) - _FIRST + 1, NUMBER_LAST))
@@ -104,6 +124,26 @@ def _below_half(value: float) -> int:
     if exponent < PROBABILITY_EXPONENT_MIN or value <= 0:
         return PROBABILITY_LOWEST
     return exponent * PROBABILITY_SUBS + int(mantissa * 2 * PROBABILITY_SUBS) - PROBABILITY_SUBS
+
+
+def probability_counts(values: Sequence[float]) -> Iterable[tuple[int, int]]:
+    """Return the buckets of many probabilities, and how many are in each.
+
+    Examples
+    --------
+    >>> list(probability_counts([0.75, 0.25, 0.75]))
+    [(65, 2), (-64, 1)]
+    """
+    if len(values) < _MANY:
+        return Counter(map(probability_bucket, values)).items()
+    given = np.frombuffer(array("d", values))
+    upper = given > 0.5
+    near = np.where(upper, 1.0 - given, given)
+    mantissa, exponent = np.frexp(near)
+    within = (mantissa * (2 * PROBABILITY_SUBS)).astype(np.int64)
+    found = exponent.astype(np.int64) * PROBABILITY_SUBS + within - PROBABILITY_SUBS
+    found[(exponent < PROBABILITY_EXPONENT_MIN) | (near <= 0)] = PROBABILITY_LOWEST
+    return _counts(np.where(upper, 1 - found, found))
 
 
 def probability_edges(bucket: int) -> tuple[float, float]:

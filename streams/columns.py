@@ -8,10 +8,9 @@ from functools import partial
 from typing import Any
 from zlib import crc32
 
-from headrace.streams.buckets import bucket_of_raw, raw_buckets
+from headrace.streams.buckets import bucket_of_raw, probability_counts, raw_counts
 from headrace.streams.outcomes import TEXT_CHARS_MAX, Names
 
-_FEW = 16  # below so many values, a loop is faster than a Counter
 _RAWS_KEPT = 20_000
 
 
@@ -66,6 +65,8 @@ def column_of(family: str, kind: str, vocabulary: Sequence[str], options: Mappin
     """Return what counts the values of one feature."""
     if kind in ("number", "integer"):
         return partial(_add_numbers, family, f"{family}:null")
+    if kind == "probability":
+        return partial(_add_probabilities, family)
     if kind == "boolean":
         return partial(_add_values, Names(lambda value: f"{family}:{_flag(value)}"))
     if vocabulary:
@@ -76,20 +77,23 @@ def column_of(family: str, kind: str, vocabulary: Sequence[str], options: Mappin
 
 
 def _add_numbers(family: str, null: str, cell: Cell, column: Sequence[float | None]) -> None:
-    nulls = column.count(None)
-    if nulls:
-        cell.values[null] += nulls
-        column = [value for value in column if value is not None]
-        if not column:
+    try:
+        found = raw_counts(column)  # type: ignore[arg-type]  # as a rule there are no nulls
+    except TypeError:
+        known = [value for value in column if value is not None]
+        cell.values[null] += len(column) - len(known)
+        if not known:
             return
-    raws = raw_buckets(column)  # type: ignore[arg-type]  # mypy cannot see that nulls are gone
+        found = raw_counts(known)
     counts, buckets = cell.buckets[family], _BUCKETS
-    if len(raws) < _FEW:
-        for raw in raws:
-            counts[buckets[raw]] += 1
-        return
-    for raw, n in Counter(raws).items():
+    for raw, n in found:
         counts[buckets[raw]] += n
+
+
+def _add_probabilities(family: str, cell: Cell, column: Sequence[float]) -> None:
+    counts = cell.buckets[family]
+    for bucket, n in probability_counts(column):
+        counts[bucket] += n
 
 
 def _add_values(names: Names, cell: Cell, column: Sequence[Any]) -> None:

@@ -17,7 +17,7 @@ from struct import error as DoesNotFit
 from typing import Any
 
 from headrace.schemas.counts import fits, pack
-from headrace.streams.buckets import number_bucket, probability_bucket
+from headrace.streams.buckets import number_bucket
 from headrace.streams.columns import Cell, column_of, no_counts
 from headrace.streams.outcomes import JUDGES, TEXT_CHARS_MAX, BaselineJudges, Names, Pairs
 from headrace.streams.plan import Plan
@@ -218,8 +218,8 @@ class Observer:
                 program.features, program.kinds, program.vocabularies, strict=True
             )
         ]
-        anomaly = plan.task == "anomaly"
-        self._bucket_of = number_bucket if anomaly else probability_bucket
+        kind = "number" if plan.task == "anomaly" else "probability"
+        self._add_scores = column_of("score", kind, (), {})
         self._served = JUDGES[plan.task]("outcome")
         self._baselines = BaselineJudges(plan.task)
         self._lag_names = Names(lambda lag: f"lag:{number_bucket(lag)}")
@@ -252,9 +252,7 @@ class Observer:
             add(cell, column)
         scores = [p["score"] for p in group if p["score"] is not None]
         if scores:
-            counts = cell.buckets["score"]
-            for bucket, n in Counter(map(self._bucket_of, scores)).items():
-                counts[bucket] += n
+            self._add_scores(cell, scores)
         answers = [
             ("unscored" if p["prediction"] is None else "scored", *p["segments"].items())
             for p in group

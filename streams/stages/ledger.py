@@ -144,12 +144,14 @@ class Ledger:
     def total_so_far(
         self, view: View, span: Span, segment: str, unsettled: Mapping[Where, Totals]
     ) -> Totals:
-        """Return the totals of a window with what :meth:`unsettled` says."""
-        found = self.total(view, span, segment)
-        for (tile, name), totals in unsettled.items():
-            if name == segment and (span is None or span[0] <= tile < span[1]):
-                add(found, totals)
-        return found
+        """Return a kept window's totals with what :meth:`unsettled` says; not to be changed."""
+        kept = self.kept_total(view, span, segment)
+        more = [
+            totals
+            for (tile, name), totals in unsettled.items()
+            if name == segment and (span is None or span[0] <= tile < span[1])
+        ]
+        return merged([kept, *more]) if more else kept
 
     def kept_total(self, view: View, span: Span, segment: str) -> Totals:
         """Return the totals of a window that is looked at often, or soon a tile later.

@@ -146,15 +146,18 @@ class MonitorStage:
     def _refresh(self, view: View) -> None:
         """Make the newest values anew from the state."""
         self._bulletin.forget()
-        self._ledger.keep_only(())
         meta = view.get(META)
         if meta is None or meta["tile_ms"] != self._terms.tile_ms:
+            self._ledger.keep_only(())
             return
         unsettled = self._ledger.unsettled(view)
-        for span in newest_spans(self._terms, meta):
+        spans = newest_spans(self._terms, meta)
+        for span in spans:
             for segment in self._ledger.segments(span):
                 totals = self._ledger.total_so_far(view, span, segment, unsettled)
                 self._bulletin.show(self._bulletin.figures(totals, segment), segment, span)
+        # A restore comes here with each of its chunks: then the sums need not be made anew.
+        self._ledger.keep_only(spans)
 
 
 def _fault(count: dict[str, Any]) -> str | None:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headrace.schemas.counts import counted, pack
 from headrace.streams import columns, observe, outcomes, totals
+from headrace.streams.buckets import (
+    bucket_of_raw,
+    number_bucket,
+    probability_bucket,
+    probability_counts,
+    raw_counts,
+)
 from headrace.streams.columns import Cell, column_of
 from headrace.streams.judging import _mae
 from headrace.streams.observe import Tally, limbs, whole
@@ -184,3 +194,23 @@ def test_the_journal_is_settled_when_it_is_long(monkeypatch: pytest.MonkeyPatch)
     assert view == {"t:000000000000000:all": {"f": {"a": 3}}}
     ledger.settle(view)
     assert ledger.total(view, (0, 10), "all") == {"f": {"a": 3}}
+
+
+# -- many at once
+
+
+@given(st.lists(st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.5, 1.0, 2**-17])), max_size=9))
+@pytest.mark.parametrize("times", [1, 60])
+def test_buckets_of_many_probabilities_are_those_of_each(times: int, values: list[float]) -> None:
+    values = [*values, -0.5, 1.5] * times  # outside: the nearer end
+    assert dict(probability_counts(values)) == Counter(map(probability_bucket, values))
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=9))
+@pytest.mark.parametrize("times", [1, 60])
+def test_buckets_of_many_numbers_are_those_of_each(times: int, values: list[float]) -> None:
+    values = [*values, 0.0, -0.0, 1e300, 5e-324] * times
+    found: Counter[int] = Counter()
+    for raw, n in raw_counts(values):
+        found[bucket_of_raw(raw)] += n
+    assert found == Counter(map(number_bucket, values))
