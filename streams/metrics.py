@@ -57,6 +57,7 @@ PASSAGE = {
     "entity_age_ms": "entity_age",
     "model_age_ms": "model_age",
     "label_delay_ms": "delay",
+    "label_record_delay_ms": "label_record_delay",
     "model_lag": "lag",
 }
 """Families of which the median and the 99th hundredth are told, by metric."""

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from headrace.schemas.records import Codecs
+from headrace.streams.buckets import number_bucket
 from headrace.streams.decoding import Rejected
 from headrace.streams.partitioner import partition_of
 from headrace.streams.plan import Plan
@@ -70,7 +71,9 @@ class RouteStage:
                 time_ms = self._plan.label_time_ms(item)
                 watermark = advance(clock, time_ms)
                 output.emits.append(self._routed(record, item, time_ms, watermark))
-                output.tally.count("routed", time_ms=time_ms)
+                cell, delay_ms = output.tally.cell(time_ms), max(0, record.timestamp_ms - time_ms)
+                cell.values["routed"] += 1
+                cell.buckets["label_record_delay"][number_bucket(delay_ms)] += 1
                 self._mark(watermark, clock, output)
         view.put(CLOCK, clock)
         return output.effects(restoring=context.restoring, watermark=clock[0])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.oracle import facts, wire
+from tests.oracle.counting import number_bucket
 from tests.oracle.logs import Logs
 from tests.oracle.marks import Marks, marks_of
 from tests.oracle.report import Report
@@ -58,6 +59,8 @@ def _fold_labels(
             continue
         watermark = marks.advance(number, label["label_time"])
         truth.count("routed", label["label_time"])
+        delay = number_bucket(max(0, record.timestamp_ms - label["label_time"]))
+        truth.count(f"label_record_delay:{delay}", label["label_time"])
         wanted = {
             "event_id": label["event_id"],
             "label": label["label"],

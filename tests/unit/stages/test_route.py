@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
 
+from headrace.streams.buckets import number_bucket
 from headrace.streams.plan import Plan
 from headrace.streams.protocol.stage import Context
 from headrace.streams.records import Emit
 from headrace.streams.stages.route import RouteStage
 from tests.unit.stages.flow import (
     CODECS,
+    NOW_MS,
     PARTITIONS,
     PLAN,
     START_MS,
@@ -48,7 +51,10 @@ def test_a_label_goes_to_its_events_partition_with_its_origin_and_the_watermark(
     assert [(emit.partition, emit.key) for emit in emits if emit.key] == [
         (1, b"e0"), (1, b"e1"), (1, b"e2"), (0, b"e3")
     ]  # fmt: skip
-    assert counted(emits) == {"routed": 4}
+    delays = Counter(
+        f"label_record_delay:{number_bucket(NOW_MS - START_MS - n * 60_000)}" for n in range(4)
+    )
+    assert counted(emits) == {"routed": 4, **delays}
 
 
 @pytest.mark.parametrize(
