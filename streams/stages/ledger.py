@@ -2,7 +2,7 @@
 
 State keys: ``t:<tile>:<segment>``, a tile's totals; ``g:<segment>``, what stands in no tile any
 more, or never did. So a whole run is the sum of all. ``j:<offset>``, the *journal*: what a record
-of counts adds to them. It is written once; what it holds is added up together, when it is settled.
+of counts adds to them. It is written once; what it holds is added up together, when it is posted.
 
 Sums over the windows that are looked at again and again are kept in memory and moved by what is
 added; they are the same integers as the sums anew.
@@ -17,7 +17,7 @@ from headrace.streams.summing import Placed, Where, summed
 from headrace.streams.totals import OTHER, Totals, add, merged, subtract
 
 JOURNAL_MAX = 5_000
-"""So many records are settled, whatever else happens."""
+"""So many records are posted, whatever else happens."""
 
 RUN = -1
 """The tile of what has no event time, or whose tile is gone: of the whole run alone."""
@@ -102,20 +102,20 @@ class Ledger:
         view.put(key, cells)
         self._journal.append(key)
         if len(self._journal) >= JOURNAL_MAX:
-            self.settle(view)
+            self.post(view)
 
-    def unsettled(self, view: View) -> dict[Where, Totals]:
+    def unposted(self, view: View) -> dict[Where, Totals]:
         """Return what the journal adds up to."""
         return summed(Placed._make(cell) for key in self._journal for cell in view.get(key))
 
-    def settle(self, view: View) -> None:
+    def post(self, view: View) -> None:
         """Add to totals and to kept sums what was taken in since.
 
         When is part of the state: it must be a function of the counts' log.
         """
         if not self._journal:
             return
-        for (tile, segment), added in self.unsettled(view).items():
+        for (tile, segment), added in self.unposted(view).items():
             key = _key(tile, segment)
             totals = view.get(key) or {}
             add(totals, added)
@@ -138,17 +138,17 @@ class Ledger:
     # -- sums
 
     def total(self, view: View, span: Span, segment: str) -> Totals:
-        """Return the totals of a window that is not looked at again; of what is settled."""
+        """Return the totals of a window that is not looked at again; of what is posted."""
         return merged(self._parts(view, span, segment))
 
     def total_so_far(
-        self, view: View, span: Span, segment: str, unsettled: Mapping[Where, Totals]
+        self, view: View, span: Span, segment: str, unposted: Mapping[Where, Totals]
     ) -> Totals:
-        """Return a kept window's totals with what :meth:`unsettled` says; not to be changed."""
+        """Return a kept window's totals with what :meth:`unposted` says; not to be changed."""
         kept = self.kept_total(view, span, segment)
         more = [
             totals
-            for (tile, name), totals in unsettled.items()
+            for (tile, name), totals in unposted.items()
             if name == segment and (span is None or span[0] <= tile < span[1])
         ]
         return merged([kept, *more]) if more else kept
@@ -156,7 +156,7 @@ class Ledger:
     def kept_total(self, view: View, span: Span, segment: str) -> Totals:
         """Return the totals of a window that is looked at often, or soon a tile later.
 
-        They are not to be changed, and all must have been settled.
+        They are not to be changed, and all must have been posted.
         """
         if span not in self._sums:
             self._sums[span] = {} if span is None else self._slide(view, span)
@@ -212,7 +212,7 @@ class Ledger:
 
     def retire(self, view: View, before: int) -> None:
         """Move tiles before a time to the whole run's."""
-        self.settle(view)
+        self.post(view)
         for tile in [tile for tile in self.tiles() if tile < before]:
             self._sorted = None
             for segment in sorted(self._tiles.pop(tile)):

@@ -203,7 +203,7 @@ class Lookout:
     def _totals(self, view: View, tile: int) -> dict[str, dict[str, int]]:
         """Return the counts of a tile by segment and name."""
         assert self._terms is not None
-        self._ledger.settle(view)
+        self._ledger.post(view)
         span = (tile, tile + self._terms.tile_ms)
         segments = self._ledger.segments(span)
         if not self._segments:

@@ -150,11 +150,11 @@ class MonitorStage:
         if meta is None or meta["tile_ms"] != self._terms.tile_ms:
             self._ledger.keep_only(())
             return
-        unsettled = self._ledger.unsettled(view)
+        unposted = self._ledger.unposted(view)
         spans = newest_spans(self._terms, meta)
         for span in spans:
             for segment in self._ledger.segments(span):
-                totals = self._ledger.total_so_far(view, span, segment, unsettled)
+                totals = self._ledger.total_so_far(view, span, segment, unposted)
                 self._bulletin.show(self._bulletin.figures(totals, segment), segment, span)
         # A restore comes here with each of its chunks: then the sums need not be made anew.
         self._ledger.keep_only(spans)

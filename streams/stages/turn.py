@@ -93,8 +93,7 @@ class Turn:
         moved = horizon.mark(marks, count)
         newest = horizon.newest(marks)
         placed = [self._placed(count["stage"], cell, newest) for cell in count["cells"]]
-        if placed:
-            self._ledger.take(self._view, record.offset, placed)
+        self._ledger.take(self._view, record.offset, placed)
         if newest is not None:
             if moved:
                 self._freeze_reference(newest)
@@ -204,7 +203,7 @@ class Turn:
         if at == meta["reference_at"] or self._view.get(REFERENCE) is not None:
             return
         meta["reference_at"] = at
-        self._ledger.settle(self._view)
+        self._ledger.post(self._view)
         counts = {
             tile: plain(self._ledger.total(self._view, (tile, tile + 1), ALL), "events")
             for tile in self._ledger.tiles()
@@ -288,7 +287,7 @@ class Turn:
         meta = self._meta
         if not meta["pending"]:
             return
-        self._ledger.settle(self._view)
+        self._ledger.post(self._view)
         self._say_late()
         terms = self._terms
         spans = newest_spans(terms, meta)
@@ -312,7 +311,7 @@ class Turn:
 
     def _say_final(self, end: int) -> None:
         """Say the windows that end here; those in which nothing came while a longer one has any."""
-        self._ledger.settle(self._view)
+        self._ledger.post(self._view)
         silent = [ALL] if self._ledger.segments((end - self._terms.widths[-1], end)) else []
         for width in self._terms.widths:
             span = (end - width, end)

@@ -166,17 +166,17 @@ def test_sums_of_families_that_are_full_are_made_anew(monkeypatch: pytest.Monkey
     view: Any = States()
     ledger = Ledger(10)
     take(ledger, view, 0, everything(a=1))
-    ledger.settle(view)
+    ledger.post(view)
     assert ledger.kept_total(view, (0, 10), "all") == {"f": {"a": 1}}
     for offset in (1, 2):
         take(ledger, view, offset, everything(b=1))
-        ledger.settle(view)
+        ledger.post(view)
         found = ledger.kept_total(view, (0, 10), "all")
         assert found == ledger.total(view, (0, 10), "all")
     assert found == {"f": {"a": 1, totals.OTHER: 2}}
 
 
-def test_the_journal_is_settled_when_it_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_journal_is_posted_when_it_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger_module, "JOURNAL_MAX", 3)
     view: Any = States()
     ledger = Ledger(10)
@@ -188,11 +188,11 @@ def test_the_journal_is_settled_when_it_is_long(monkeypatch: pytest.MonkeyPatch)
     anew.load(view)
     assert (anew.tiles(), anew.segments(None)) == ([0], ["all"])
     for each in (ledger, anew):
-        so_far = each.total_so_far(view, None, "all", each.unsettled(view))
+        so_far = each.total_so_far(view, None, "all", each.unposted(view))
         assert so_far == {"f": {"a": 2}}
     take(ledger, view, 2, everything(a=1))
     assert view == {"t:000000000000000:all": {"f": {"a": 3}}}
-    ledger.settle(view)
+    ledger.post(view)
     assert ledger.total(view, (0, 10), "all") == {"f": {"a": 3}}
 
 
