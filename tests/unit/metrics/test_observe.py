@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.schemas.counts import counted, pack
@@ -199,6 +199,7 @@ def test_the_journal_is_posted_when_it_is_long(monkeypatch: pytest.MonkeyPatch) 
 # -- many at once
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.5, 1.0, 2**-17])), max_size=9))
 @pytest.mark.parametrize("times", [1, 60])
 def test_buckets_of_many_probabilities_are_those_of_each(times: int, values: list[float]) -> None:
@@ -206,6 +207,7 @@ def test_buckets_of_many_probabilities_are_those_of_each(times: int, values: lis
     assert dict(probability_counts(values)) == Counter(map(probability_bucket, values))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=9))
 @pytest.mark.parametrize("times", [1, 60])
 def test_buckets_of_many_numbers_are_those_of_each(times: int, values: list[float]) -> None:
