@@ -82,7 +82,11 @@ class Stage(Protocol):
     """Whether the state is read whole when the task is taken over (and never evicted)."""
 
     def load(self, view: View) -> None:
-        """Rebuild what is derived from a whole state (an index, say); else do nothing."""
+        """Rebuild what is derived from a whole state (an index, say); else do nothing.
+
+        Called when the state has been read, once more when it has been restored, and after a
+        record that failed.
+        """
 
     def prepare(self, records: Sequence[Record]) -> Any:
         """Decode and validate: everything that needs no state."""

@@ -280,6 +280,8 @@ def _restore_stored(
         expected = reached
     if expected != present:  # behind the last record there may be control records, and metadata
         yield from _replay(task, (), ports, expected, present)
+    if stage.whole and evidence.cut != present:
+        stage.load(cache)
     return task
 
 

@@ -87,8 +87,6 @@ class MonitorStage:
         view.put(META, meta)
         if turn.failures:
             output.tally.count("watch_failed", turn.failures)
-        if context.restoring:
-            self._refresh(view)
         return output.effects(restoring=context.restoring)
 
     def poison(self, record: Record, error: Exception, view: View, context: Context) -> Effects:

@@ -156,6 +156,7 @@ def test_the_newest_values_are_there_for_prometheus_and_after_a_restart() -> Non
     assert sorted(owner.stage.latest(), key=repr) == latest  # type: ignore[attr-defined]
     restored = monitor()
     restored.run(log.records, context=Context(restoring=True))
+    restored.stage.load(restored.cache)
     assert sorted(restored.stage.latest(), key=repr) == latest  # type: ignore[attr-defined]
 
 
