@@ -128,12 +128,7 @@ def quantile(family: Mapping[str, int] | None, hundredths: int) -> Figure:
     >>> quantile({"0": 9, "1313": 1}, 50).value
     0.0
     """
-    found = _bucket_of_rank(family, hundredths)
-    if found is None:
-        return Figure(None, 0)
-    bucket, n = found
-    low, high = _whole_numbers(bucket)
-    return Figure((low + high) / 2, n, {"lower": float(low), "upper": float(high)})
+    return quantile_within(family, hundredths, _whole_numbers)
 
 
 def quantile_within(
@@ -153,12 +148,14 @@ def quantile_within(
     >>> quantile_within({"0": 1, "1313": 9}, 50, number_edges).value
     1.015625
     """
-    found = _bucket_of_rank(family, hundredths)
-    if found is None:
+    n = family_sum(family)
+    if not n or family is None:
         return Figure(None, 0)
-    bucket, n = found
-    low, high = sorted(edges(bucket))
-    return Figure((low + high) / 2, n, {"lower": low, "upper": high})
+    rank = max(1, -(-hundredths * n // 100))
+    buckets = sorted(family, key=_order_of)
+    reached = list(accumulate(map(family.__getitem__, buckets)))
+    low, high = sorted(edges(rank_of(buckets[bisect_left(reached, rank)])))
+    return Figure((low + high) / 2, n, {"lower": float(low), "upper": float(high)})
 
 
 def gap(part: Mapping[str, int], whole: Mapping[str, int]) -> Figure:
@@ -187,17 +184,6 @@ def gap(part: Mapping[str, int], whole: Mapping[str, int]) -> Figure:
         farthest = max(farthest, abs(ahead))
     chance = _ONE_OF_A_HUNDRED * sqrt(1 / n + 1 / rest)
     return Figure(farthest / (n * rest), n + rest, {"chance": chance})
-
-
-def _bucket_of_rank(family: Mapping[str, int] | None, hundredths: int) -> tuple[int, int] | None:
-    """Return the bucket that holds the number of a rank, and how many numbers there are."""
-    n = family_sum(family)
-    if not n or family is None:
-        return None
-    rank = max(1, -(-hundredths * n // 100))
-    buckets = sorted(family, key=_order_of)
-    reached = list(accumulate(map(family.__getitem__, buckets)))
-    return rank_of(buckets[bisect_left(reached, rank)]), n
 
 
 def _whole_numbers(bucket: int) -> tuple[int, int]:
