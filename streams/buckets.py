@@ -158,9 +158,10 @@ def probability_edges(bucket: int) -> tuple[float, float]:
         low, high = probability_edges(1 - bucket)
         return 1.0 - high, 1.0 - low
     lowest = bucket <= PROBABILITY_LOWEST
-    return 0.0 if lowest else _half_edge(bucket), _half_edge(max(bucket, PROBABILITY_LOWEST) + 1)
+    return 0.0 if lowest else half_edge(bucket), half_edge(max(bucket, PROBABILITY_LOWEST) + 1)
 
 
-def _half_edge(bucket: int) -> float:
+def half_edge(bucket: int) -> float:
+    """Return the lower end of the bucket of a probability that is at most a half."""
     exponent, within = divmod(bucket, PROBABILITY_SUBS)
     return ldexp(0.5 + within / (2 * PROBABILITY_SUBS), exponent)

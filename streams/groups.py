@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from math import ldexp, log
+from math import log
 from typing import Any
 
-from headrace.streams.buckets import PROBABILITY_SUBS, number_edges
+from headrace.streams.buckets import half_edge, number_edges
 
 GROUPS_MAX = 10
 """Numbers are cut at the reference's tenths; of names the nine most frequent are groups."""
@@ -123,13 +123,8 @@ def _number_edge(bucket: int) -> float:
 def _probability_edge(bucket: int) -> float:
     """Return the upper end of a probability's bucket."""
     if bucket > 0:
-        return 1.0 - _below_half(1 - bucket)
-    return _below_half(bucket + 1)
-
-
-def _below_half(bucket: int) -> float:
-    exponent, within = divmod(bucket, PROBABILITY_SUBS)
-    return ldexp(0.5 + within / (2 * PROBABILITY_SUBS), exponent)
+        return 1.0 - half_edge(1 - bucket)
+    return half_edge(bucket + 1)
 
 
 Pairs = list[tuple[float, float]]
