@@ -13,14 +13,14 @@ All are counted by whole batches, and all names are in docs/metrics.md.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from headrace.streams.buckets import number_bucket
 from headrace.streams.columns import Cell, column_of
 from headrace.streams.model import Answer, Label
-from headrace.streams.observe import Tally, tile_ms_of
+from headrace.streams.observe import Tally, by_tile, tile_ms_of
 from headrace.streams.outcomes import JUDGES, LOSSES, TEXT_CHARS_MAX, Names
 from headrace.streams.plan import Plan
 
@@ -53,8 +53,9 @@ class Arrivals:
         tally.defer(self._count_all, arrival)
 
     def _counted(self, tally: Tally, arrivals: Sequence[Arrival]) -> None:
-        for tile, group in self._by_tile(arrivals):
-            cell = tally.cell(tile * self._tile_ms)
+        own_times = [arrival[0] for arrival in arrivals]
+        for tile, group in by_tile(arrivals, own_times, self._tile_ms):
+            cell = tally.cell(tile)
             times, timestamps, ages, said = zip(*group, strict=True)
             self._delays(cell, [max(0, b - a) for a, b in zip(times, timestamps, strict=True)])
             answers = [each for each in said if each is not None]
@@ -66,16 +67,6 @@ class Arrivals:
                     self._ages(cell, known)
                 if len(known) < len(ages):
                     cell.values["new_entity"] += len(ages) - len(known)
-
-    def _by_tile(self, arrivals: Sequence[Arrival]) -> Iterable[tuple[int, Sequence[Arrival]]]:
-        """Return arrivals by their tile: of a batch they mostly have the same."""
-        numbers = [arrival[0] // self._tile_ms for arrival in arrivals]
-        if numbers.count(numbers[0]) == len(numbers):
-            return [(numbers[0], arrivals)]
-        tiles: dict[int, list[Arrival]] = {}
-        for number, arrival in zip(numbers, arrivals, strict=True):
-            tiles.setdefault(number, []).append(arrival)
-        return tiles.items()
 
 
 def _add_answers(cell: Cell, answers: Sequence[Any]) -> None:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from struct import error as DoesNotFit
-from typing import Any
+from typing import Any, TypeVar
 
 from headrace.schemas.counts import fits, pack
 from headrace.streams.buckets import number_bucket
@@ -34,6 +34,8 @@ LIMB_MAX = 1 << 62
 """A count beyond this in magnitude is split."""
 
 _NAMES_KEPT = 50_000
+
+T = TypeVar("T")
 
 
 def tile_ms_of(plan: Plan) -> int:
@@ -197,6 +199,25 @@ class Tally:
         }
 
 
+def by_tile(
+    items: Sequence[T], times: Sequence[int], tile_ms: int
+) -> Iterable[tuple[int, Sequence[T]]]:
+    """Return items, one at least, by the tile of their times: those of a batch mostly have one.
+
+    Examples
+    --------
+    >>> list(by_tile("abc", [0, 7, 3], 5))
+    [(0, ['a', 'c']), (5, ['b'])]
+    """
+    numbers = [time // tile_ms for time in times]
+    if numbers.count(numbers[0]) == len(numbers):
+        return [(numbers[0] * tile_ms, items)]
+    tiles: dict[int, list[T]] = {}
+    for number, item in zip(numbers, items, strict=True):
+        tiles.setdefault(number * tile_ms, []).append(item)
+    return tiles.items()
+
+
 class Observer:
     """Says what predictions and outcomes amount to.
 
@@ -234,12 +255,9 @@ class Observer:
         tally.defer(self._count_scored, prediction)
 
     def _scored_all(self, tally: Tally, predictions: Sequence[Mapping[str, Any]]) -> None:
-        tile_ms = self._tile_ms
-        tiles: dict[int, list[Mapping[str, Any]]] = {}
-        for prediction in predictions:
-            tiles.setdefault(prediction["event_time"] // tile_ms, []).append(prediction)
-        for tile, group in tiles.items():
-            self._scored_tile(tally, tile * tile_ms, group)
+        times = [prediction["event_time"] for prediction in predictions]
+        for tile, group in by_tile(predictions, times, self._tile_ms):
+            self._scored_tile(tally, tile, group)
 
     def _scored_tile(self, tally: Tally, tile: int, group: Sequence[Mapping[str, Any]]) -> None:
         cell = tally.cell(tile)
