@@ -118,7 +118,9 @@ def _log_loss(prefix: str, totals: Totals) -> Named:
     """Return the loss; answers without a probability are judged as what they say: sure."""
     scored = _scored(prefix, totals)
     if scored:
-        yield "log_loss", _mean_of("log_loss", prefix, totals, scored)
+        figure = _mean_of("log_loss", prefix, totals, scored)
+        expected = whole(totals[PLAIN], f"{prefix}.expected") / (scored * MILLION)
+        yield "log_loss", figure._replace(detail={**figure.detail, "expected": expected})
         return
     tp, fp, tn, fn = _decided(prefix, totals)
     n, wrong = tp + fp + tn + fn, fp + fn

@@ -63,6 +63,12 @@ def _surprise(likely: float) -> int:
     return _fixed(-log(max(likely, PROBABILITY_MIN)))
 
 
+def _doubt(score: float) -> int:
+    """Return the logarithmic loss that an answer of two classes expects of itself."""
+    likely = max(score, PROBABILITY_MIN), max(1.0 - score, PROBABILITY_MIN)
+    return _fixed(-score * log(likely[0]) - (1.0 - score) * log(likely[1]))
+
+
 def _calibration(prefix: str) -> Callable[[float, bool], Pairs]:
     names = [
         tuple(f"{prefix}.{what}:{place}" for what in ("sure", "sure_sum", "sure_hit"))
@@ -101,6 +107,7 @@ def _binary(prefix: str) -> Judge:
     decisions, sides, calibration = _decisions(prefix), _sides(prefix), _calibration(prefix)
     scored, loss, brier = f"{prefix}.scored", f"{prefix}.log_loss", f"{prefix}.brier"
     loss_squared, brier_squared = f"{loss}_squared", f"{brier}_squared"
+    expected = f"{prefix}.expected"
 
     def judge(label: bool, said: bool | None, score: float | None, _: Any) -> tuple[Pairs, Pairs]:
         decision = decisions[label, said]
@@ -115,7 +122,7 @@ def _binary(prefix: str) -> Judge:
             (brier_squared, off * off),
             *calibration(score, label),
         ]
-        return [*decision, (scored, 1), (loss, surprise)], rest
+        return [*decision, (scored, 1), (loss, surprise), (expected, _doubt(score))], rest
 
     return judge
 

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
-from math import log
 from typing import NamedTuple
 
-from headrace.streams.buckets import probability_edges
-from headrace.streams.groups import is_number
 from headrace.streams.observe import whole
 from headrace.streams.outcomes import MILLION
 
@@ -32,7 +28,7 @@ class Channel(NamedTuple):
     side
         1 if only a rise is an alarm, -1 if only a fall is, 0 if both.
     parts
-        How many equal parts it has of its kind's false alarms.
+        How many parts it has of its kind's false alarms, beside its segment's other streams.
     """
 
     kind: str
@@ -57,8 +53,6 @@ def channels_of(
     found = [_shares("input", f"feature.{name}", f"feature.{name}") for name, _ in features]
     found.append(_shares("score", "score", "score", probabilities=task != "anomaly"))
     found += _OUTCOMES[task]
-    if task == "binary":
-        found.append(_EXCESS_LOSS)
     found.append(_shares("labels", "label_delay_ms", "delay"))
     found.append(_COVERAGE)
     return [channel for channel in found if channel.kind in kinds]
@@ -104,24 +98,8 @@ def _true_share(families: Families) -> tuple[float, int]:
 
 def _excess_loss(families: Families) -> tuple[float, int]:
     """Return by how much losses exceed what the scores themselves expect of them."""
-    n, excess = 0, whole(families.get(PLAIN, {}), "outcome.log_loss")
-    for side in _SIDES:
-        for bucket, count in families.get(side, {}).items():
-            n += count
-            excess -= count * _expected(bucket)
-    return excess / MILLION, n
-
-
-@lru_cache(maxsize=4_096)
-def _expected(bucket: str) -> int:
-    """Return the mean loss, in millionths, of scores in a bucket that are as sure as they say.
-
-    What is no bucket's number stands for scores beyond the most that are told apart.
-    """
-    if not is_number(bucket):
-        return 0
-    chance = sum(probability_edges(int(bucket))) / 2
-    return round(-MILLION * (chance * log(chance) + (1.0 - chance) * log(1.0 - chance)))
+    excess = _plain(families, "outcome.log_loss") - _plain(families, "outcome.expected")
+    return excess / MILLION, _plain(families, "outcome.scored")
 
 
 def _mean(
@@ -134,11 +112,10 @@ _LOSS = _mean("outcome", "log_loss", _ratio("outcome.log_loss", "outcome.scored"
 _BINARY_ACCURACY = _mean("outcome", "accuracy", _accuracy, -1)
 _TRUE_SHARE = _mean("outcome", "true_share", _true_share, 0)
 
-_SIDES = ("outcome.true", "outcome.false")
 _EXCESS_LOSS = Channel("outcome", "excess_loss", None, False, _excess_loss, 1, 3)
 
 _OUTCOMES: Mapping[str, tuple[Channel, ...]] = {
-    "binary": (_LOSS, _BINARY_ACCURACY, _TRUE_SHARE),
+    "binary": (_LOSS, _BINARY_ACCURACY, _TRUE_SHARE, _EXCESS_LOSS),
     "anomaly": (_BINARY_ACCURACY, _TRUE_SHARE),
     "multiclass": (_LOSS, _mean("outcome", "accuracy", _class_accuracy, -1)),
     "regression": (_mean("outcome", "mae", _ratio("outcome.absolute", "outcome.n", MILLION), 1),),
@@ -146,7 +123,7 @@ _OUTCOMES: Mapping[str, tuple[Channel, ...]] = {
 
 _COVERAGE = _mean("labels", "coverage", _ratio("labelled", "events", 1), -1)
 
-_OUTCOME_NAMES = ("tp", "fp", "tn", "fn", "scored", "log_loss", "absolute", "n")
+_OUTCOME_NAMES = ("tp", "fp", "tn", "fn", "scored", "log_loss", "expected", "absolute", "n")
 
 PLAIN_NAMES = frozenset(("events", "labelled", *(f"outcome.{name}" for name in _OUTCOME_NAMES)))
 """Plain counts that are read; of a long sum, its limbs too."""
@@ -168,6 +145,4 @@ def families_of(values: Mapping[str, int], wanted: frozenset[str]) -> dict[str, 
 def families_wanted(channels: list[Channel]) -> frozenset[str]:
     """Return which families of counts channels read."""
     names = {channel.family for channel in channels if channel.family is not None}
-    if _EXCESS_LOSS in channels:
-        names.update(_SIDES)
     return frozenset(names | {"outcome.hit", "outcome.actual"})

@@ -156,11 +156,17 @@ def _outcome(prefix: str, label: bool, score: float) -> list[tuple[str, int]]:
         _confusion(prefix, label, score >= 0.5),
         (f"{prefix}.scored", 1),
         (f"{prefix}.log_loss", _log_loss(label, score)),
+        (f"{prefix}.expected", _entropy(score)),
     ]
 
 
 def _log_loss(label: bool, score: float) -> int:
     return millionths(-log(max(score if label else 1.0 - score, 1e-15)))
+
+
+def _entropy(score: float) -> int:
+    parts = [chance * log(max(chance, 1e-15)) for chance in (score, 1.0 - score)]
+    return millionths(-parts[0] - parts[1])
 
 
 def _spread(prefix: str, label: bool, score: float) -> list[tuple[str, int]]:

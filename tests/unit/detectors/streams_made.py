@@ -61,8 +61,9 @@ def answers(rng: np.random.Generator, events: int, sure: float, flipped: float) 
     true = (rng.random(events) < likely) ^ (rng.random(events) < flipped)
     loss = -np.log(np.where(true, likely, 1.0 - likely))
     found["outcome.log_loss"] = int(np.rint(1e6 * loss).sum())
+    expected = -sure * np.log(sure) - (1.0 - sure) * np.log(1.0 - sure)
+    found["outcome.expected"] = events * int(np.rint(1e6 * expected))
     for score, label in zip(likely.tolist(), true.tolist(), strict=True):
-        _add(found, f"outcome.{'true' if label else 'false'}:{probability_bucket(score)}")
         _add(found, f"outcome.{'t' if (score >= 0.5) == label else 'f'}{'pn'[score < 0.5]}")
     return found
 

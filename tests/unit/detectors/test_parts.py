@@ -1,5 +1,6 @@
 """Groups, tails and calibration on their own."""
 
+from collections import Counter
 from math import log
 
 import numpy as np
@@ -8,11 +9,18 @@ import pytest
 from headrace.streams.buckets import probability_bucket
 from headrace.streams.detectors.calendar import Calendar
 from headrace.streams.detectors.calibration import Ask, calibrated
-from headrace.streams.detectors.channels import channels_of
+from headrace.streams.detectors.channels import (
+    KINDS,
+    channels_of,
+    families_of,
+    families_wanted,
+    segment_channels,
+)
 from headrace.streams.detectors.learning import fresh_learner, is_due, note
 from headrace.streams.detectors.noise import Series
 from headrace.streams.detectors.tails import normal_of_t, t_of_normal
 from headrace.streams.groups import Groups, grouping_of
+from headrace.streams.outcomes import JUDGES
 
 HOURLY = Calendar.of(3_600_000)
 
@@ -66,25 +74,22 @@ def test_what_never_varied_has_a_finite_threshold() -> None:
     assert 1.0 < fit.limits[0, 0] < 100.0
 
 
-def test_what_exceeds_the_loss_that_scores_expect_is_read_from_their_buckets() -> None:
-    (excess,) = [each for each in channels_of("binary", (), ("outcome",)) if each.parts > 1]
-    assert excess.mean is not None
-    sure, even = str(probability_bucket(0.9)), str(probability_bucket(0.5))
-    as_expected = round(1e6 * 10 * -(0.9 * log(0.9) + 0.1 * log(0.1)))
-    families = {
-        "": {"outcome.log_loss": as_expected},
-        "outcome.true": {sure: 9},
-        "outcome.false": {sure: 1},
-    }
-    total, n = excess.mean(families)
-    assert n == 10
-    assert total / n == pytest.approx(0.0, abs=0.02)
-    families["outcome.false"] |= {even: 10, "other": 5}
-    families[""]["outcome.log_loss"] += 20_000_000
-    total, n = excess.mean(families)
-    assert n == 25
-    assert total == pytest.approx(20 - 10 * log(2), abs=0.2)
-    assert excess.mean({}) == (0.0, 0)
+def test_what_exceeds_the_loss_that_scores_expect_of_themselves() -> None:
+    judge = JUDGES["binary"]("outcome")
+    counts: Counter[str] = Counter()
+    for label in [True] * 9 + [False]:  # as often as it says
+        counts.update(dict(judge(label, True, 0.9, None)[0]))
+    for channels in (channels_of("binary", (), ("outcome",)), segment_channels("binary", KINDS)):
+        (excess,) = [each for each in channels if each.name == "excess_loss"]
+        assert excess.mean is not None
+        total, n = excess.mean(families_of(counts, families_wanted(channels)))
+        assert n == 10
+        assert total == pytest.approx(0.0, abs=1e-5)
+        more = Counter(dict(judge(False, True, 0.9, None)[0]))
+        total, n = excess.mean(families_of(counts + more, families_wanted(channels)))
+        assert n == 11
+        assert total == pytest.approx(-log(0.1) + 0.9 * log(0.9) + 0.1 * log(0.1), abs=1e-5)
+        assert excess.mean({}) == (0.0, 0)
 
 
 def test_a_wide_history_takes_buckets_together_and_a_wide_category_is_grouped_at_once() -> None:

@@ -101,6 +101,8 @@ def test_binary(pairs: list[tuple[bool, float]]) -> None:
         assert abs(near.value - exact) <= near.detail["half_width"] + 1e-12
     losses = [-log(max(score if label else 1 - score, PROBABILITY_MIN)) for label, score in pairs]
     assert found["log_loss"].value == pytest.approx(sum(losses) / n, abs=1e-6)
+    doubts = [-p * log(max(p, 1e-15)) - (1 - p) * log(max(1 - p, 1e-15)) for _, p in pairs]
+    assert found["log_loss"].detail["expected"] == pytest.approx(sum(doubts) / n, abs=1e-6)
     brier = sum((score - label) ** 2 for label, score in pairs) / n
     assert found["brier"].value == pytest.approx(brier, abs=1e-6)
     assert found["coverage"] == Figure(1.0, n)
