@@ -44,10 +44,13 @@ class Rejected(NamedTuple):
         Reason code (docs/pipeline.md).
     detail
         A sentence that names the field and the value.
+    field
+        The declared field that is at fault, if it is one's.
     """
 
     code: str
     detail: str
+    field: str | None = None
 
 
 Decoded = Event | Rejected
@@ -112,9 +115,11 @@ def _rejected(error: ValidationError, value: bytes) -> Rejected:
     first = error.errors(include_url=False, include_context=False)[0]
     kind = str(first["type"])
     where = ".".join(str(part) for part in first["loc"])
+    field = str(first["loc"][0]) if where else None
     code = _CODES.get(kind, "wrong_type" if kind.endswith(("_type", "_parsing")) else "invalid")
     if kind == "string_pattern_mismatch" and first["msg"].endswith(f"'{ISO_8601}'"):
-        return Rejected("wrong_type", f"{where}: {first['input']!r:.80} is no ISO 8601 time.")
+        said = f"{where}: {first['input']!r:.80} is no ISO 8601 time."
+        return Rejected("wrong_type", said, field)
     if code == "not_json":
         try:
             value.decode("utf-8")
@@ -123,7 +128,8 @@ def _rejected(error: ValidationError, value: bytes) -> Rejected:
         return Rejected(code, str(first["msg"]))
     shown = repr(first.get("input"))
     shown = shown if len(shown) <= 80 else shown[:77] + "..."
-    return Rejected(code, f"{where}: {first['msg']} (it is {shown})." if where else first["msg"])
+    said = f"{where}: {first['msg']} (it is {shown})." if where else first["msg"]
+    return Rejected(code, said, field)
 
 
 def encoder_of(
@@ -145,10 +151,10 @@ def name_fault(value: str | int, field: str, code: str) -> Rejected | None:
         What it is called to be empty: ``empty_id`` or ``empty_key``.
     """
     if value == "":
-        return Rejected(code, f"{field} is empty.")
+        return Rejected(code, f"{field} is empty.", field)
     if type(value) is str and len(value) > NAME_CHARS_MAX:
         said = f"{field} has {len(value)} characters; at most {NAME_CHARS_MAX} are read."
-        return Rejected("too_large", said)
+        return Rejected("too_large", said, field)
     return None
 
 

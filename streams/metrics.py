@@ -65,8 +65,8 @@ PASSAGE = {
 AGES = (24, 6, 2, 1)
 """At which ages of predictions coverage is told: the wait, divided by these."""
 
-REJECTED = "rejected"
-"""Family of events that SCORE refused, by reason."""
+REJECTED, VIOLATION = "rejected", "violation"
+"""Families of events that SCORE refused, by reason, and by the field that was at fault."""
 
 CLASSES_TOLD = 20
 """Of so many classes the share of answers is told, the most frequent ones."""
@@ -166,6 +166,8 @@ class Metrics:
             yield REJECTED, share(n, n + plain(totals, "events"))
             for reason in sorted(refused):
                 yield f"{REJECTED}.{reason}", Figure(float(refused[reason]), refused[reason])
+        for name, n in sorted(totals.get(VIOLATION, {}).items()):
+            yield f"{VIOLATION}s.{name}", Figure(float(n), n)
         for name in self._features:
             nulls = totals.get(name, {}).get(NULL, 0)
             if nulls:

@@ -282,3 +282,5 @@ def _refuse(record: Record, rejected: Rejected, clock: Clock, output: Output) ->
     output.reject(record, rejected)
     if clock[0] is not None:
         output.tally.count(f"rejected:{rejected.code}", time_ms=clock[0])
+        if rejected.field is not None:
+            output.tally.count(f"violation:{rejected.field}", time_ms=clock[0])

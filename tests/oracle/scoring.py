@@ -63,10 +63,12 @@ class Truth:
         self.rejected[*place, record.offset] = (stage, code, record)
         self.count(f"dead_letter.{code}", None)
 
-    def refuse(self, code: str, watermark: int | None) -> None:
+    def refuse(self, code: str, field: str | None, watermark: int | None) -> None:
         """Count an event that is none, where its partition's watermark stands."""
         if watermark is not None:
             self.count(f"rejected:{code}", watermark)
+            if field is not None:
+                self.count(f"violation:{field}", watermark)
 
 
 def check_predictions(logs: Logs, truth: Truth, report: Report) -> None:
@@ -84,11 +86,11 @@ def check_predictions(logs: Logs, truth: Truth, report: Report) -> None:
             event = wire.read_input(record, facts.EVENT, topic, avro)
         except Bad as bad:
             truth.reject("score", (topic, number), record, str(bad))
-            truth.refuse(str(bad), marks.clocks[number].watermark)
+            truth.refuse(str(bad), bad.field, marks.clocks[number].watermark)
             continue
         if wire.partition_of(event["origin"], partitions) != number:
             truth.reject("score", (topic, number), record, "wrong_partition")
-            truth.refuse("wrong_partition", marks.clocks[number].watermark)
+            truth.refuse("wrong_partition", None, marks.clocks[number].watermark)
             continue
         watermark = marks.advance(number, event["event_time"])
         entity = entities[number, event["origin"]]

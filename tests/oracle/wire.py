@@ -21,7 +21,11 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Bad(Exception):
-    """A record that is no event or label; its text is the reason code."""
+    """A record that is no event or label; its text is the reason code, then the field at fault."""
+
+    def __init__(self, code: str, field: str | None = None) -> None:
+        super().__init__(code)
+        self.field = field
 
 
 class Schemas:
@@ -78,9 +82,9 @@ def read_input(
              for name, field in fields.items()}  # fmt: skip
     for name, code in (("event_id", "empty_id"), ("origin", "empty_key")):
         if found.get(name) == "":
-            raise Bad(code)
+            raise Bad(code, name)
     if len(found["event_id"]) > 512:
-        raise Bad("too_large")
+        raise Bad("too_large", "event_id")
     time_ms = found["event_time" if "event_time" in fields else "label_time"]
     if time_ms < 0:
         raise Bad("before_epoch")
@@ -104,6 +108,13 @@ def _from_json(value: bytes) -> dict[str, Any]:
 
 
 def _field(field: Field, said: Mapping[str, Any], name: str, *, from_avro: bool) -> Any:
+    try:
+        return _value(field, said, name, from_avro=from_avro)
+    except Bad as bad:
+        raise Bad(str(bad), name) from bad
+
+
+def _value(field: Field, said: Mapping[str, Any], name: str, *, from_avro: bool) -> Any:
     if name not in said and not field.optional:
         raise Bad("missing_field")
     value = said.get(name)

@@ -167,6 +167,8 @@ def test_the_gap_of_two_distributions() -> None:
 
 def test_what_was_refused_is_said_by_reason() -> None:
     totals: Totals = {"rejected": {"out_of_range": 2, "wrong_type": 1}, "": {"events": 9}}
+    totals["violation"] = {"speed": 2, "at": 1}
     found = values(Metrics(PLAN).figures(totals))
     assert found["rejected"] == 0.25
     assert (found["rejected.out_of_range"], found["rejected.wrong_type"]) == (2, 1)
+    assert (found["violations.speed"], found["violations.at"]) == (2, 1)

@@ -124,7 +124,7 @@ def at(minutes: float) -> str:
     return (START + timedelta(minutes=minutes)).isoformat()
 
 
-def reading(number: int, minutes: float, machine: str = "m1", **fields: Any) -> bytes:
+def reading(number: int, minutes: float, machine: Any = "m1", **fields: Any) -> bytes:
     declared = {"id": f"e{number}", "machine": machine, "at": at(minutes), "load": 1.0 + number}
     return json.dumps({**declared, **fields}).encode()
 

@@ -127,13 +127,16 @@ def test_one_partition_takes_every_entity() -> None:
 
 def test_what_is_refused_is_counted_where_the_watermark_stands() -> None:
     hour_later = [reading(n, 60) for n in range(5)]
-    values = [b"{", *hour_later, b"{", reading(9, 60, machine="m0")]
-    found = totals(scored(*values))
-    refused = {key: n for key, n in found.items() if key[2].startswith("rejected:")}
+    values = [b"{", *hour_later, b"{", reading(9, 60, machine="m0"), reading(10, 60, machine=7)]
+    found = totals(scored(*values, reading(11, 60, machine="")))
+    refused = {key: n for key, n in found.items() if key[2].startswith(("rejected:", "violation"))}
     tile = START_MS + 3_600_000
     assert refused == {
         (tile, "all", "rejected:not_json"): 1,
         (tile, "all", "rejected:wrong_partition"): 1,
+        (tile, "all", "rejected:wrong_type"): 1,
+        (tile, "all", "rejected:empty_key"): 1,
+        (tile, "all", "violation:machine"): 2,
     }
 
 
