@@ -37,7 +37,7 @@ from bench.drift.trial import (
 from bench.drift.watching import INPUTS, OUTCOMES, Factors, tuned_factors
 from bench.history import WEEK
 
-SYNTHETIC = ("iid", "autocorrelated", "seasonal", "heavy")
+SYNTHETIC = ("iid", "autocorrelated", "seasonal", "weekly", "heavy")
 CHUNK = 5
 ELEC2 = "ELEC2"
 

@@ -17,6 +17,7 @@ from headrace.streams.buckets import (
     PROBABILITY_LOWEST,
     PROBABILITY_SUBS,
 )
+from headrace.streams.detectors.noise import WEEK
 from headrace.streams.outcomes import MILLION
 
 HOUR_MS = 3_600_000
@@ -66,6 +67,13 @@ class Day:
         return np.where(np.isnan(self.label), np.nan, -np.log(np.maximum(likely, PROBABILITY_MIN)))
 
     @property
+    def expected_loss(self) -> Column:
+        """Loss that each score expects of itself."""
+        chances = np.stack((self.score, 1.0 - self.score))
+        expected: Column = -(chances * np.log(np.maximum(chances, PROBABILITY_MIN))).sum(axis=0)
+        return expected
+
+    @property
     def wrong(self) -> Column:
         """Whether each answer was wrong."""
         off = ((self.score >= 0.5) != (self.label == 1.0)).astype(np.float64)
@@ -84,17 +92,31 @@ class World:
         The feature whose codes are segments of outcomes, or None.
     days
         All there are; null replays draw from them.
+    weekdays
+        Which of seven each day is, where weeks have a rhythm.
     """
 
     name: str
     features: tuple[tuple[str, str], ...]
     segment: str | None
     days: Sequence[Day]
+    weekdays: tuple[int, ...] | None = None
 
     def shuffled(self, rng: np.random.Generator, count: int) -> list[Day]:
-        """Return days in random order: all exchangeable, so there is no drift."""
-        order = rng.permutation(len(self.days))
-        return [self.days[place] for place in np.resize(order, count)]
+        """Return days in random order: all exchangeable, so there is no drift.
+
+        A Monday stays a Monday: where weeks have a rhythm, it is among days of its name that a day
+        is exchangeable.
+        """
+        if self.weekdays is None:
+            order = rng.permutation(len(self.days))
+            return [self.days[place] for place in np.resize(order, count)]
+        names = np.array(self.weekdays)
+        drawn = [
+            np.resize(rng.permutation(np.flatnonzero(names == name)), -(-count // WEEK))
+            for name in range(WEEK)
+        ]
+        return [self.days[drawn[day % WEEK][day // WEEK]] for day in range(count)]
 
 
 Change = Callable[[Day, np.random.Generator], Day]
@@ -150,12 +172,10 @@ def _count_outcomes(tiles: Tiles, segment: str, day: Day, which: NDArray[np.bool
         ("outcome.fn", known & ~said & true),
     ):
         _count_sums(tiles, segment, name, day.hour[cell])
-    loss = np.rint(MILLION * day.log_loss[known])
-    _count_sums(tiles, segment, "outcome.log_loss", day.hour[known], loss)
+    for name, loss in (("log_loss", day.log_loss), ("expected", day.expected_loss)):
+        parts = np.rint(MILLION * loss[known])
+        _count_sums(tiles, segment, f"outcome.{name}", day.hour[known], parts)
     if segment == "all":
-        for side, those in (("true", known & true), ("false", known & ~true)):
-            buckets = probability_buckets(day.score[those])
-            _count_family(tiles, f"outcome.{side}:", day.hour[those], buckets)
         delay = number_buckets(np.rint(day.delay_h[known] * HOUR_MS))
         _count_family(tiles, "delay:", day.hour[known], delay)
 

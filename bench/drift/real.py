@@ -16,6 +16,7 @@ from river import linear_model, preprocessing
 
 from bench.drift.days import Column, Day, World
 from examples.flights.build_year import data_folder, departures
+from headrace.streams.detectors.noise import WEEK
 
 Row = Mapping[str, str]
 
@@ -46,7 +47,9 @@ def flights(path: Path | None, thin: int) -> World:
     features = [(name, "number") for name in FLIGHT_NUMBERS]
     features += [(name, "category") for name in FLIGHT_NAMES]
     world = _world("flights", list(rows)[::thin], tuple(features), "origin")
-    return replace(world, days=[day for day in world.days if not _has_outage(day)])
+    kept = [place for place, day in enumerate(world.days) if not _has_outage(day)]
+    days, names = [world.days[place] for place in kept], world.weekdays
+    return replace(world, days=days, weekdays=names and tuple(names[place] for place in kept))
 
 
 def _has_outage(day: Day) -> bool:
@@ -89,7 +92,9 @@ def _world(
             zip(np.split(scores, cuts), np.split(labels, cuts), strict=True)
         )
     ]
-    return World(name, features, segment, days[1:-1])  # the outermost are not whole
+    names = tuple(int(number[first]) % WEEK for first in [0, *cuts])[1:-1]
+    weekdays = names if len(set(names)) == WEEK else None
+    return World(name, features, segment, days[1:-1], weekdays)  # the outermost are not whole
 
 
 def _column(texts: list[str], kind: str) -> Column:

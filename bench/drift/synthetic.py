@@ -1,4 +1,4 @@
-"""Streams that are made: nulls of four kinds, and the generators of the drift literature."""
+"""Streams that are made: nulls of five kinds, and the generators of the drift literature."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from river import linear_model, preprocessing
 from river.datasets import synth
 
 from bench.drift.days import HOURS, Column, Day, World
+from headrace.streams.detectors.noise import WEEK
 
 PER_HOUR = 30
 CONCEPT_PER_HOUR = 10
@@ -28,22 +29,30 @@ def null_world(kind: str, seed: int) -> World:
     ----------
     kind
         ``iid``; ``autocorrelated``: hours follow one another (0.8, and days too: not shuffled);
-        ``seasonal``: level and volume have a daily rhythm; ``heavy``: values and days' levels
-        have heavy tails (Student's t with 2 and 3 degrees of freedom).
+        ``seasonal``: level and volume have a daily rhythm; ``weekly``: two days of seven have
+        another level, and half the volume; ``heavy``: values and days' levels have heavy tails
+        (Student's t with 2 and 3 degrees of freedom).
     """
     rng = np.random.default_rng(seed)
     level = np.zeros((NULL_DAYS, HOURS, 3))
-    volume = np.full(HOURS, float(PER_HOUR))
+    volume = np.full((NULL_DAYS, HOURS), float(PER_HOUR))
     if kind == "autocorrelated":
         level = _chained(rng)
     elif kind == "seasonal":
         wave = np.sin(2 * np.pi * np.arange(HOURS) / HOURS)
         level += wave[None, :, None]
         volume *= 1.0 + 0.8 * wave
+    elif kind == "weekly":
+        weekend = np.arange(NULL_DAYS) % WEEK >= WEEK - 2
+        level += weekend[:, None, None]
+        volume *= np.where(weekend, 0.5, 1.0)[:, None]
     elif kind == "heavy":
         level += 0.2 * rng.standard_t(3, (NULL_DAYS, 1, 3))
     features = tuple((f"x{i}", "number") for i in range(3))
-    days = [_null_day(rng, each, volume, heavy=kind == "heavy") for each in level]
+    days = [
+        _null_day(rng, each, events, heavy=kind == "heavy")
+        for each, events in zip(level, volume, strict=True)
+    ]
     return World(kind, features, None, days)
 
 

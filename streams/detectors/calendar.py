@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 DAY_MS = 86_400_000
 SLOT_MS_MIN = 3_600_000
 """Shorter tiles are taken together up to this: what an hour does not show is not looked for."""
@@ -44,6 +47,18 @@ class Calendar(NamedTuple):
     def block_ms(self) -> int:
         """Length of a block: a day, where slots divide it."""
         return self.slot_ms * self.slots
+
+    def dates(self, start: int, days: int) -> NDArray[np.int64] | None:
+        """Return the number of the calendar day of each slot of some days from a slot on.
+
+        Examples
+        --------
+        >>> Calendar.of(6 * 3_600_000).dates(3, 2)
+        array([0, 1, 1, 1, 1, 2, 2, 2])
+        """
+        if self.block_ms != DAY_MS:
+            return None
+        return np.arange(start, start + days * self.slots, dtype=np.int64) // self.slots
 
     @property
     def spans(self) -> tuple[int, ...]:

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.streams.detectors.noise import (
+    WEEK,
     Floats,
     Noise,
     Series,
@@ -154,8 +155,10 @@ def _fit(ask: Ask, noise: Noise, purity: Floats, shown: Shown, spans: Sequence[i
     looked_at = np.append(ask.looked_at, ask.series.groups > 0)[:, None] & (reach < REACH_MAX)
     peaks = shown.peaks * np.sqrt(factor)
     peaks[:, :, -1] = np.maximum(peaks[:, :, -1] - centers, 0.0)
+    free = days - 1 - (WEEK - 1) * (noise.week != 0).any(axis=0)
     known = np.minimum(
-        (days - 1) / np.maximum(1.0 - np.append(pure, pure.mean()), 0.1) ** 2, FREEDOM_MAX
+        np.append(free, free.min()) / np.maximum(1.0 - np.append(pure, pure.mean()), 0.1) ** 2,
+        FREEDOM_MAX,
     )
     limits = _limits(ask, peaks / spread, looked_at, known, shown.tails, day)
     found = np.where(looked_at, spread * limits * (1.0 + 1.5 / days + FEW_DAYS / days**2), NEVER)

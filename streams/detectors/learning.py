@@ -177,6 +177,7 @@ def ask_of(
     series = Series(
         n.reshape(days, slots), sums.reshape(days, slots, -1),
         0 if channel.mean is not None else width, scores, channel.name not in _UNBOUNDED,
+        calendar.dates(start, days),
     )  # fmt: skip
     ask = Ask(series, rate, channel.side, tuple(looked_at))
     extra["members"] = members_of(ask).tolist()
@@ -194,6 +195,7 @@ def plain_fit(fit: Fit, extra: Mapping[str, Any], slot: int, calendar: Calendar)
     return {
         **extra,
         "profile": np.roll(noise.profile, turned, axis=0).tolist(),
+        "week": noise.week.tolist(),
         "v": np.roll(noise.v, turned, axis=0).tolist(),
         "tau2": noise.tau2.tolist(),
         "extra": noise.extra.tolist(),

@@ -31,6 +31,14 @@ SCORE_UNIT = 10_000
 
 _NO_RHYTHM = 1e12
 
+WEEK = 7
+WEEKS_MIN = 2
+"""A history of fewer weeks does not tell what is a weekday's."""
+
+_WEEK_LEAST, _WEEK_FEW = 4.0, 80.0
+"""Weekdays are told apart if they differ by so much more than their days do: the ratio of variances
+must be above ``_WEEK_LEAST + _WEEK_FEW / degrees``, which chance exceeds once in a thousand."""
+
 
 class Series(NamedTuple):
     """A stream's history on the calendar.
@@ -47,6 +55,8 @@ class Series(NamedTuple):
         Scores of groups by which further scalars are their counts' sums, or None.
     bounded
         Whether a mean is of zeros and ones.
+    dates
+        Of all slots in order, the number of their calendar day; None where days are no blocks.
     """
 
     n: Floats
@@ -54,6 +64,7 @@ class Series(NamedTuple):
     groups: int
     scores: Floats | None
     bounded: bool
+    dates: NDArray[np.int64] | None = None
 
 
 class Noise(NamedTuple):
@@ -63,11 +74,14 @@ class Noise(NamedTuple):
     ----------
     profile, v
         Mean and variance of an event's part, by slot of the day and scalar.
+    week
+        What is added to the mean, by weekday (number of the calendar day modulo 7) and scalar.
     tau2, extra
         By scalar.
     """
 
     profile: Floats
+    week: Floats
     v: Floats
     tau2: Floats
     extra: Floats
@@ -109,12 +123,50 @@ def learned(series: Series) -> tuple[Noise, Floats]:
     by_slot, n_slot = sums.sum(axis=0), n.sum(axis=0)
     profile = _profile(by_slot, n_slot, kappa)
     others = _profile(by_slot - sums, n_slot - n, kappa)
-    residual = sums - n * others
+    week, moved = _week(series, sums - n * others)
+    residual = sums - n * others - n * moved
     v, extra = _event_variance(series, profile, residual)
     mean_v = (v * n_slot).sum(axis=0) / n_slot.sum()
     excess = (residual * residual - v * n).sum(axis=(0, 1)) / (n * n).sum()
     tau2 = np.maximum(excess, TAU_MIN * TAU_MIN * mean_v)
-    return Noise(profile, v, tau2, extra), residual
+    return Noise(profile, week, v, tau2, extra), residual
+
+
+def _week(series: Series, residual: Floats) -> tuple[Floats, Floats]:
+    """Return by how much weekdays are off, for each event, and what that is by day and slot.
+
+    It is 0 of scalars in which weekdays do not differ. What it is of a day is taken from the other
+    days of its name.
+    """
+    scalars = residual.shape[2]
+    nothing = np.zeros((WEEK, scalars))
+    if series.dates is None or len(series.n) < WEEKS_MIN * WEEK:
+        return nothing, np.zeros_like(residual)
+    dates, starts, lengths = np.unique(series.dates, return_index=True, return_counts=True)
+    names = dates % WEEK
+    by_date = np.add.reduceat(residual.reshape(-1, scalars), starts, axis=0)
+    n = np.add.reduceat(series.n.ravel(), starts)[:, None]
+    which = np.eye(WEEK)[names]
+    sums, events = which.T @ by_date, which.T @ n
+    week = sums / np.maximum(events, 1.0)
+    week *= _tells(by_date, n, week, events, names)
+    of_others = (sums[names] - by_date) / np.maximum(events[names] - n, 1.0)
+    of_others *= (week != 0).any(axis=0)
+    return week, np.repeat(of_others, lengths, axis=0).reshape(residual.shape)
+
+
+def _tells(
+    by_date: Floats, n: Floats, week: Floats, events: Floats, names: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Return for which scalars weekdays differ by more than days of the same name do."""
+    degrees = (n > 0).sum() - WEEK
+    mean = by_date.sum(axis=0) / np.maximum(n.sum(), 1.0)
+    between = (events * (week - mean) ** 2).sum(axis=0) / (WEEK - 1)
+    within = (n * (by_date / np.maximum(n, 1.0) - week[names]) ** 2).sum(axis=0)
+    if degrees < WEEK - 1:
+        return np.zeros(len(mean), dtype=np.bool_)
+    limit = _WEEK_LEAST + _WEEK_FEW / degrees
+    return np.asarray(between > np.maximum(limit * within / degrees, 1e-300))
 
 
 def _profile(by_slot: Floats, n_slot: Floats, kappa: Floats) -> Floats:

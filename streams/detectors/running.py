@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from headrace.streams.detectors.noise import CLIP, Floats, standardized
+from headrace.streams.detectors.noise import CLIP, WEEK, Floats, standardized
 from headrace.streams.detectors.replays import lengths
 
 DRIFT = 0.25
@@ -37,6 +37,7 @@ class Board(NamedTuple):
     names: tuple[str, ...]
     starts: tuple[int, ...]
     profile: Floats
+    week: Floats
     v: Floats
     tau2: Floats
     extra: Floats
@@ -62,12 +63,17 @@ class Board(NamedTuple):
 
         sides = np.repeat([float(fit["side"]) for fit in each], widths)
         spans = len(fits[names[0]]["limits"][0])
-        # Fits of an earlier release have no bounds of their own.
+        # Fits of an earlier release have no bounds of their own, and no week.
         bounds = [np.broadcast_to(np.array(fit.get("bounds", [CLIP])), spans) for fit in each]
+        weeks = [
+            np.array(fit.get("week", np.zeros((WEEK, width))))
+            for fit, width in zip(each, widths, strict=True)
+        ]
         return cls(
-            names, tuple(starts), joined("profile", 1), joined("v", 1), joined("tau2", 0),
-            joined("extra", 0), joined("limits", 0), joined("centers", 0), joined("wide", 0),
-            joined("members", 0), sides, np.repeat(np.array(bounds), widths, axis=0),
+            names, tuple(starts), joined("profile", 1), np.concatenate(weeks, axis=1),
+            joined("v", 1), joined("tau2", 0), joined("extra", 0), joined("limits", 0),
+            joined("centers", 0), joined("wide", 0), joined("members", 0), sides,
+            np.repeat(np.array(bounds), widths, axis=0),
         )  # fmt: skip
 
 
@@ -97,21 +103,18 @@ class Sums:
         """Return the sums as lists."""
         return {name: getattr(self, name).ravel().tolist() for name in PARTS}
 
-    def add(
-        self, board: Board, slot: int, at: int, n: Floats, found: Floats
-    ) -> tuple[Floats, Floats]:
+    def add(self, board: Board, at: int, n: Floats, found: Floats) -> tuple[Floats, Floats]:
         """Add a slot; return how strong each sum, and each stream's length, is for its threshold.
 
         Parameters
         ----------
-        slot
-            Which of the day's.
         at
             The slot's number, of all time.
         n, found
             Events, and what was found of them, by scalar.
         """
-        usual = n * board.profile[slot]
+        date, slot = divmod(at, len(board.profile))
+        usual = n * (board.profile[slot] + board.week[date % WEEK])
         residual = found - usual
         deviate, weight = standardized(n, residual, board.v[slot], board.tau2, board.extra)
         bounded = np.clip(deviate[:, None], -board.bounds, board.bounds)

@@ -254,12 +254,13 @@ class Watch:
         """Return how many false alarms a stream may have in a block."""
         kind = channel.kind
         allowed: float = SHARE_OF_KIND[kind] * self._calendar.block_ms / self._terms.run_length_ms
-        parts = sum(each.kind == kind for each in self._parts.values())
+        segmented = any(each.kind == kind for each in self._parts.values())
+        beside = self._whole if segment == ALL else self._parts
+        parts = channel.parts / sum(each.parts for each in beside.values() if each.kind == kind)
         if segment == ALL:
-            alike = sum(each.parts for each in self._whole.values() if each.kind == kind)
-            return allowed * (SHARE_OF_ALL if parts else 1.0) * channel.parts / alike
+            return allowed * (SHARE_OF_ALL if segmented else 1.0) * parts
         place: int = state["segments"].index(segment) + 1  # 1/2 + 1/6 + 1/12 + ... = 1
-        return allowed * (1.0 - SHARE_OF_ALL) / (place * (place + 1)) / parts
+        return allowed * (1.0 - SHARE_OF_ALL) / (place * (place + 1)) * parts
 
     # -- judging
 
@@ -298,7 +299,6 @@ class Watch:
         widths = np.diff(board.starts)
         strengths, together = sums.add(
             board,
-            slot % self._calendar.slots,
             slot,
             np.repeat(np.array(events, dtype=np.float64), widths),
             np.array(sources, dtype=np.float64),

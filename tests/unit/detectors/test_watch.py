@@ -4,6 +4,7 @@ import msgpack
 import numpy as np
 import pytest
 
+from headrace.streams.detectors import noise
 from headrace.streams.detectors.watch import SEGMENTS_MAX, Stream, Verdict, Watch
 from tests.unit.detectors.streams_made import (
     DAY_MS,
@@ -12,6 +13,7 @@ from tests.unit.detectors.streams_made import (
     OUTCOMES,
     REFERENCE_DAYS,
     Counts,
+    Make,
     answers,
     inputs,
     outcomes,
@@ -22,6 +24,8 @@ from tests.unit.detectors.streams_made import (
 
 AT = (REFERENCE_DAYS + 2) * 24
 """The hour at which something changes."""
+
+AT_WEEKLY = 42 * 24
 
 
 def begun(verdicts: list[Verdict]) -> list[Verdict]:
@@ -67,6 +71,44 @@ def test_a_rhythm_of_the_day_is_no_change() -> None:
         return inputs(rng, events=int(60 + 40 * wave), shift=4.0 * wave)
 
     assert said(Watch(terms(), INPUTS), 20 * 24, make) == []
+
+
+def _weekly(shift: float) -> Make:
+    """Return what two days of seven, which are three times as far off as the change, look like."""
+
+    def make(hour: int, rng: np.random.Generator) -> Counts:
+        weekend = hour // 24 % 7 >= 5
+        return inputs(rng, shift=3.0 * shift * weekend + shift * (hour >= AT_WEEKLY))
+
+    return make
+
+
+def test_a_rhythm_of_the_week_is_no_change_and_hides_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watch = Watch(terms(days=14), INPUTS)
+    assert not begun(said(watch, AT_WEEKLY, _weekly(0.5)))
+    (first, *_) = begun(said(watch, AT_WEEKLY + 7 * 24, _weekly(0.5)))
+    assert first.stream.name == "feature.x"
+    delay = first.until_ms // HOUR_MS - AT_WEEKLY
+    assert 0 < delay <= 24
+    monkeypatch.setattr(noise, "WEEKS_MIN", 99)  # days of the week are days like others
+    later = begun(said(watch, AT_WEEKLY + 7 * 24, _weekly(0.5)))
+    assert not later or later[0].until_ms // HOUR_MS - AT_WEEKLY > 2 * delay
+
+
+def test_a_history_that_begins_in_the_midst_of_a_day_tells_weekdays_apart() -> None:
+    def make(hour: int, rng: np.random.Generator) -> Counts:
+        return inputs(rng, shift=2.0 * (hour // 24 % 7 >= 5)) if hour >= 15 else {}
+
+    watch = Watch(terms(days=14), INPUTS)
+    state = watch.fresh()
+    rng = np.random.default_rng(4)
+    for hour in range(35 * 24):
+        assert not watch.observe(state, hour * HOUR_MS, make(hour, rng))
+    week = np.array(state["fits"]["feature.x|all"]["week"])
+    assert np.abs(week[5:]).min(axis=0).max() > 0.2  # some group has more of both weekend days
+    assert np.abs(week[:5]).max() < np.abs(week[5:]).max()
 
 
 def test_what_is_over_is_said_to_be() -> None:
