@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.drift.days import DAY_MS, HOUR_MS, HOURS, Column, Day, World, tiles_of
 from bench.drift.rungs import rungs_of
-from headrace.streams.detectors.watch import Stream, Terms, Verdict, Watch
+from headrace.streams.detectors.watch import Stream, Terms, Verdict, Watch, strongest
 
 RUN_LENGTH_DAYS = 90
 INPUTS = ("input", "score")
@@ -82,9 +82,8 @@ class _Measured(Watch):
         self, state: dict[str, Any], slot: int, strengths: Column, together: Column
     ) -> list[Verdict]:
         board = self._board_of(state)
-        single = np.maximum.reduceat(strengths.max(axis=1), board.starts[:-1])
         for name, each in zip(
-            board.names, np.maximum(single, together.max(axis=1)).tolist(), strict=True
+            board.names, strongest(board, strengths, together).tolist(), strict=True
         ):
             self.strongest.setdefault(name, {})[slot] = each
         return [] if self._silent else super()._conclude(state, slot, strengths, together)

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from headrace.streams.detectors.calendar import Calendar
 from headrace.streams.detectors.calibration import calibrated
-from headrace.streams.detectors.channels import (
-    SHARE_OF_KIND,
-    Channel,
-    Families,
-    channels_of,
-    families_of,
-    families_wanted,
-    segment_channels,
-)
+from headrace.streams.detectors.channels import Families
 from headrace.streams.detectors.episodes import Episode, begun, step
 from headrace.streams.detectors.learning import (
     ask_of,
@@ -30,18 +23,15 @@ from headrace.streams.detectors.learning import (
     reference_days,
 )
 from headrace.streams.detectors.noise import Floats
+from headrace.streams.detectors.roster import Roster, Totals, added
 from headrace.streams.detectors.running import Board, Sums, laid_out, no_sums
 from headrace.streams.groups import Groups, paired, psi
-from headrace.streams.observe import ALL
 
-SEGMENTS_MAX = 30
-"""Of more segments, the later ones are not watched."""
-
-SHARE_OF_ALL = 0.6
-"""What of a kind's false alarms is for all events together, where segments are watched too."""
+EARLY = 1.25
+"""Within a slot an alarm begins when a sum is so many times its threshold: what is large need not
+wait for the slot's end, and looking more often hardly makes for more false alarms there."""
 
 State = dict[str, Any]
-Totals = Mapping[str, Mapping[str, int]]
 
 
 class Stream(NamedTuple):
@@ -140,10 +130,8 @@ class Watch:
         self._calendar = Calendar.of(terms.tile_ms)
         self._spans = self._calendar.spans
         self._days = reference_days(terms.reference_ms, self._calendar.block_ms)
-        whole = channels_of(terms.task, terms.features, kinds)
-        self._whole = {channel.name: channel for channel in whole}
-        self._parts = {each.name: each for each in segment_channels(terms.task, kinds)}
-        self._wanted = families_wanted(whole)
+        blocks = terms.run_length_ms / self._calendar.block_ms
+        self._roster = Roster(terms.task, terms.features, kinds, blocks)
         # What was made of lists of the state: valid for these very lists alone.
         self._board: tuple[Any, Board] | None = None
         self._sums: tuple[Any, Sums] | None = None
@@ -166,50 +154,25 @@ class Watch:
             Counts of the tile by segment and name.
         """
         slot_ms, tile_ms = self._calendar.slot_ms, self._terms.tile_ms
-        found = self._read(state, totals)
+        found = self._roster.read(state["segments"], totals)
         if slot_ms != tile_ms:
             part = state["part"]
-            found = found if part is None else _added(part, found)
+            found = found if part is None else added(part, found)
             if (tile_start_ms + tile_ms) % slot_ms:
                 state["part"] = found
-                return []
+                return self._look_early(state, tile_start_ms, found) if state["fits"] else []
             state["part"] = None
         slot = tile_start_ms // slot_ms
         verdicts = self._judge(state, slot, found) if state["fits"] else []
         self._learn(state, slot, found)
         return verdicts
 
-    # -- reading
-
-    def _read(self, state: State, totals: Totals) -> dict[str, Families]:
-        """Return what is read of each watched segment's counts."""
-        known: list[str] = state["segments"]
-        found: dict[str, Families] = {}
-        for segment in sorted(totals):
-            if segment != ALL and segment not in known:
-                if not self._parts or len(known) >= SEGMENTS_MAX:
-                    continue
-                known.append(segment)
-            found[segment] = families_of(totals[segment], self._wanted)
-        return found
-
-    def _channels(self, state: State) -> list[tuple[str, str, Channel]]:
-        """Return all streams: key, segment, and how it is read."""
-        found = [(f"{name}|{ALL}", ALL, channel) for name, channel in self._whole.items()]
-        for segment in state["segments"]:
-            found += [(f"{name}|{segment}", segment, each) for name, each in self._parts.items()]
-        return found
-
-    def _of(self, key: str) -> tuple[str, Channel]:
-        name, _, segment = key.partition("|")
-        return segment, (self._whole if segment == ALL else self._parts)[name]
-
     # -- learning
 
     def _learn(self, state: State, slot: int, found: Mapping[str, Families]) -> None:
         due: dict[int, list[str]] = {}
         learners = state["streams"]
-        for key, segment, channel in self._channels(state):
+        for key, segment, channel in self._roster.channels(state["segments"]):
             learner = learners.get(key)
             if learner is None:
                 learner = learners[key] = {**fresh_learner(self._days), "episode": None}
@@ -225,8 +188,8 @@ class Watch:
         """Calibrate streams whose histories have the same days."""
         learners, asks, extras = state["streams"], [], []
         for key in keys:
-            segment, channel = self._of(key)
-            rate = self._rate(state, segment, channel)
+            segment, channel = self._roster.of(key)
+            rate = self._roster.rate(state["segments"], segment, channel)
             ask, extra = ask_of(learners[key], channel, slot, self._calendar, rate)
             asks.append(ask)
             extras.append(extra)
@@ -249,18 +212,6 @@ class Watch:
         else:
             state["sums"] = no_sums()
         state["fits"] = fits
-
-    def _rate(self, state: State, segment: str, channel: Channel) -> float:
-        """Return how many false alarms a stream may have in a block."""
-        kind = channel.kind
-        allowed: float = SHARE_OF_KIND[kind] * self._calendar.block_ms / self._terms.run_length_ms
-        segmented = any(each.kind == kind for each in self._parts.values())
-        beside = self._whole if segment == ALL else self._parts
-        parts = channel.parts / sum(each.parts for each in beside.values() if each.kind == kind)
-        if segment == ALL:
-            return allowed * (SHARE_OF_ALL if segmented else 1.0) * parts
-        place: int = state["segments"].index(segment) + 1  # 1/2 + 1/6 + 1/12 + ... = 1
-        return allowed * (1.0 - SHARE_OF_ALL) / (place * (place + 1)) * parts
 
     # -- judging
 
@@ -286,34 +237,54 @@ class Watch:
         return kept[1]
 
     def _judge(self, state: State, slot: int, found: Mapping[str, Families]) -> list[Verdict]:
-        board, sums, learners = self._board_of(state), self._sums_of(state), state["streams"]
+        board, sums = self._board_of(state), self._sums_of(state)
+        self._sums = None  # should this fail half-way, the state's lists are what counts
+        strengths, together = self._add(state, board, sums, slot, found)
+        state["sums"] = sums.plain()
+        self._sums = (state["sums"], sums)
+        return self._conclude(state, slot, strengths, together)
+
+    def _look_early(
+        self, state: State, tile_start_ms: int, found: Mapping[str, Families]
+    ) -> list[Verdict]:
+        """Begin alarms that need not wait for the end of the slot; the sums stay as they were."""
+        slot, board = tile_start_ms // self._calendar.slot_ms, self._board_of(state)
+        sums = copy(self._sums_of(state))
+        strengths, together = self._add(state, board, sums, slot, found)
+        verdicts: list[Verdict] = []
+        for i, (key, strength) in enumerate(
+            zip(board.names, strongest(board, strengths, together).tolist(), strict=True)
+        ):
+            learner = state["streams"][key]
+            if learner["episode"] is None and strength >= EARLY:
+                rows = slice(board.starts[i], board.starts[i + 1])
+                learner["episode"] = self._begun(sums, slot, rows, strengths[rows], together[i])
+                until_ms = tile_start_ms + self._terms.tile_ms
+                verdicts.append(self._verdict(state, sums, i, "begun", until_ms, strength))
+        return verdicts
+
+    def _add(
+        self, state: State, board: Board, sums: Sums, slot: int, found: Mapping[str, Families]
+    ) -> tuple[Floats, Floats]:
+        """Add what a slot has to sums; return how strong they are."""
+        learners = state["streams"]
         events: list[int] = []
         sources: list[float] = []
         for key in board.names:
-            segment, channel = self._of(key)
+            segment, channel = self._roster.of(key)
             grouping = self._grouping(key, learners[key])
             n, here = found_in(state["fits"][key], channel, grouping, found.get(segment, {}))
             events.append(n)
             sources += here
-        self._sums = None  # should this fail half-way, the state's lists are what counts
-        widths = np.diff(board.starts)
-        strengths, together = sums.add(
-            board,
-            slot,
-            np.repeat(np.array(events, dtype=np.float64), widths),
-            np.array(sources, dtype=np.float64),
-        )
-        state["sums"] = sums.plain()
-        self._sums = (state["sums"], sums)
-        return self._conclude(state, slot, strengths, together)
+        by_scalar = np.repeat(np.array(events, dtype=np.float64), np.diff(board.starts))
+        return sums.add(board, slot, by_scalar, np.array(sources, dtype=np.float64))
 
     def _conclude(
         self, state: State, slot: int, strengths: Floats, together: Floats
     ) -> list[Verdict]:
         """Begin, go on with, and end alarms."""
-        board = self._board_of(state)
-        single = np.maximum.reduceat(strengths.max(axis=1), board.starts[:-1])
-        highest = np.maximum(single, together.max(axis=1)).tolist()
+        board, sums = self._board_of(state), self._sums_of(state)
+        highest = strongest(board, strengths, together).tolist()
         lowest = np.minimum.reduceat(strengths.min(axis=1), board.starts[:-1]).tolist()
         verdicts: list[Verdict] = []
         forgotten: list[str] = []
@@ -325,13 +296,14 @@ class Watch:
                 continue
             if learner["episode"] is None:
                 rows = slice(board.starts[i], board.starts[i + 1])
-                learner["episode"] = self._begun(state, slot, rows, strengths[rows], together[i])
+                learner["episode"] = self._begun(sums, slot, rows, strengths[rows], together[i])
                 said: str | None = "begun"
             else:
                 said = step(learner["episode"], slot, self._calendar.slots, strength)
             if said is None:
                 continue
-            verdicts.append(self._verdict(state, i, said, slot, strength))
+            until_ms = (slot + 1) * self._calendar.slot_ms
+            verdicts.append(self._verdict(state, sums, i, said, until_ms, strength))
             if said == "normal":
                 forgotten.append(key)
             elif said == "over":
@@ -340,7 +312,7 @@ class Watch:
         return verdicts
 
     def _begun(
-        self, state: State, slot: int, rows: slice, strengths: Floats, together: Floats
+        self, sums: Sums, slot: int, rows: slice, strengths: Floats, together: Floats
     ) -> Episode:
         """Return an alarm that begins, by the sum or the length that is strongest."""
         if together.max() > strengths.max():
@@ -348,7 +320,7 @@ class Watch:
             scalar = int(strengths[:, span].argmax())
         else:
             scalar, span = divmod(int(strengths.argmax()), len(self._spans))
-        since = self._sums_of(state).since_of(rows.start + scalar, span, slot)
+        since = sums.since_of(rows.start + scalar, span, slot)
         return begun(slot, since, scalar, span)
 
     def _forget(self, state: State, keys: Sequence[str]) -> None:
@@ -360,10 +332,12 @@ class Watch:
         fits = {key: fit for key, fit in state["fits"].items() if key not in keys}
         self._hold(state, fits, set())
 
-    def _verdict(self, state: State, place: int, said: str, slot: int, strength: float) -> Verdict:
-        board, sums = self._board_of(state), self._sums_of(state)
+    def _verdict(
+        self, state: State, sums: Sums, place: int, said: str, until_ms: int, strength: float
+    ) -> Verdict:
+        board = self._board_of(state)
         key, start = board.names[place], board.starts[place]
-        segment, channel = self._of(key)
+        segment, channel = self._roster.of(key)
         learner = state["streams"][key]
         episode, slot_ms = learner["episode"], self._calendar.slot_ms
         span = episode["span"]
@@ -381,7 +355,7 @@ class Watch:
             Stream(channel.kind, channel.name, segment),
             "over" if said == "normal" else said,
             episode["since"] * slot_ms,
-            (slot + 1) * slot_ms,
+            until_ms,
             strength,
             effect,
             tuple((name, each / m) for name, each in zip(names, usual, strict=True)),
@@ -389,12 +363,7 @@ class Watch:
         )
 
 
-def _added(part: dict[str, Any], found: Mapping[str, Families]) -> dict[str, Any]:
-    """Add a tile to the part of a slot that is there already."""
-    for segment, families in found.items():
-        within = part.setdefault(segment, {})
-        for family, counts in families.items():
-            total = within.setdefault(family, {})
-            for key, n in counts.items():
-                total[key] = total.get(key, 0) + n
-    return part
+def strongest(board: Board, strengths: Floats, together: Floats) -> Floats:
+    """Return how strong each stream's strongest sum is."""
+    single = np.maximum.reduceat(strengths.max(axis=1), board.starts[:-1])
+    return np.asarray(np.maximum(single, together.max(axis=1)))

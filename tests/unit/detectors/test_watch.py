@@ -1,11 +1,14 @@
 """The watch: what it says of streams that change, and of those that do not."""
 
+from collections import Counter
+
 import msgpack
 import numpy as np
 import pytest
 
 from headrace.streams.detectors import noise
-from headrace.streams.detectors.watch import SEGMENTS_MAX, Stream, Verdict, Watch
+from headrace.streams.detectors.roster import SEGMENTS_MAX
+from headrace.streams.detectors.watch import Stream, Verdict, Watch
 from tests.unit.detectors.streams_made import (
     DAY_MS,
     HOUR_MS,
@@ -244,6 +247,29 @@ def test_short_tiles_are_taken_together() -> None:
         verdicts = long.observe(whole, hour * HOUR_MS, {"all": both})
         assert short.observe(parts, hour * HOUR_MS, first) == []
         assert short.observe(parts, hour * HOUR_MS + HOUR_MS // 2, second) == verdicts
+
+
+def test_what_is_large_need_not_wait_for_the_end_of_the_hour() -> None:
+    long, short = Watch(terms(), INPUTS), Watch(terms(tile_ms=HOUR_MS // 4), INPUTS)
+    whole, parts = long.fresh(), short.fresh()
+    rng = np.random.default_rng(6)
+    early: list[tuple[int, Verdict]] = []
+    for hour in range(AT + 1):
+        quarters = [inputs(rng, 30, 12.0 * (hour >= AT))["all"] for _ in range(4)]
+        counts: Counter[str] = Counter()
+        for place, quarter in enumerate(quarters):
+            counts.update(quarter)
+            at_ms = hour * HOUR_MS + place * HOUR_MS // 4
+            early += [(place, each) for each in short.observe(parts, at_ms, {"all": quarter})]
+        late = long.observe(whole, hour * HOUR_MS, {"all": dict(counts)})
+    (place, first), *more = early
+    assert (first.stream.name, first.state) == ("feature.x", "begun")
+    assert place < 3
+    assert first.until_ms == AT * HOUR_MS + (place + 1) * HOUR_MS // 4
+    assert (AT - 12) * HOUR_MS <= first.since_ms <= AT * HOUR_MS
+    assert {each.stream for _, each in early} == {each.stream for each in late}
+    assert len(early) == len(late) == 1 + len(more)  # each once
+    assert parts["sums"] == whole["sums"]
 
 
 def test_segments_are_bounded() -> None:
