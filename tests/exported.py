@@ -74,7 +74,9 @@ def run() -> MemoryFlow:
     labels = [each for each in arrivals if each.event_id in ids]  # type: ignore[attr-defined]
     records = [outgoing_event(plan, each) for each in events]
     records += [outgoing_label(plan, each) for each in labels[: 9 * len(labels) // 10]]
-    records.append(Outgoing(records[-1].time_ms, False, b"JFK", b"no JSON"))
+    last = records[-1].time_ms
+    records.append(Outgoing(last, False, b"JFK", b"no JSON"))
+    records.append(Outgoing(last, False, b"JFK", b'{"event_id": 1}'))
     flow = MemoryFlow(parts_in_memory(plan, 2))
     publish(flow, plan, sorted(records, key=lambda each: each.time_ms))
     return flow
