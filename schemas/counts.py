@@ -87,3 +87,29 @@ def counted(record: Mapping[str, Any]) -> Iterator[Counted]:
         for name, column in cell["columns"].items():
             for part, n in zip(cell["segments"], column, strict=True):
                 yield tile, part, name, n
+
+
+def readable(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a ``count`` record for people: each cell's counts by family, or segment.
+
+    Examples
+    --------
+    >>> cell = {"tile": 0, "segment": "all", "values": {"events": 3}}
+    >>> cell.update(buckets={"score": pack({-64: 2, 7: 1})})
+    >>> cell.update(segments=["kind=a", "kind=b"], columns={"events": [1, 2]})
+    >>> readable({"stage": "score", "cells": [cell]})["cells"][0]["score"]
+    {-64: 2, 7: 1}
+    """
+    return {**record, "cells": [_opened(cell) for cell in record["cells"]]}
+
+
+def _opened(cell: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {name: cell[name] for name in ("tile", "segment")}
+    found.update(cell["values"])
+    for family, data in cell["buckets"].items():
+        found[family] = dict(unpack(data)) if is_packed(data) else data
+    for name, column in cell["columns"].items():
+        for segment, n in zip(cell["segments"], column, strict=False):
+            if n:
+                found.setdefault(segment, {})[name] = n
+    return found

@@ -47,6 +47,7 @@ def tail(
     from headrace.app.showing import json_line, plain_line
     from headrace.app.tailing import Tail
     from headrace.app.targets import known_topics
+    from headrace.schemas.counts import readable
 
     kafka = find_kafka(settings_from(os.environ))
     topics = known_topics(pipeline, kafka)
@@ -55,7 +56,8 @@ def tail(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="WHAT") from error
     line = json_line if as_json else plain_line
-    for record, fields in reading:
+    for record, found in reading:
+        fields = readable(found) if what == "counts" and not as_json else found
         sys.stdout.write(line(record, fields) + "\n")
         if follow:
             sys.stdout.flush()

@@ -56,6 +56,8 @@ def test_run_publish_tail_status_and_stop(shop: Shop) -> None:
         assert len(newest) == 3
         last_slice = {f"o-0-{at}" for at in range(40, SLICE)}  # committed together: no order
         assert {each["event_id"] for each in newest} <= last_slice
+        counts = shop.process("tail", shop.name, "counts", "--no-follow").stdout
+        assert re.search(r"stage=score .*score: \{-?\d+: \d+", counts)
         stands = json.loads(shop.headrace("status", shop.name, "--json").stdout)
         assert sorted(stands["workers"]) == ["join-0", "learn-0", "score-0"]
         assert stands["model"] == {"learned_to": stands["model"]["learned_to"], "behind": 0}
