@@ -25,6 +25,9 @@ from headrace.streams.plan import Plan
 ALL = "all"
 """The segment of everything."""
 
+VERSION = "version:"
+"""How the segment of a version's predictions begins."""
+
 NO_TILE = -1
 """The tile of what has no event time."""
 
@@ -258,6 +261,11 @@ class Observer:
         times = [prediction["event_time"] for prediction in predictions]
         for tile, group in by_tile(predictions, times, self._tile_ms):
             self._scored_tile(tally, tile, group)
+        versions = Counter([(p["version"], p["prediction"] is None) for p in predictions])
+        for (version, unscored), n in versions.items():
+            inner = tally.cell(None).segments[of_version(version)]
+            inner["events"] += n
+            inner["unscored" if unscored else "scored"] += n
 
     def _scored_tile(self, tally: Tally, tile: int, group: Sequence[Mapping[str, Any]]) -> None:
         cell = tally.cell(tile)
@@ -309,8 +317,9 @@ class Observer:
             of_each, of_all = self._judged(example, label)
             for name, n in (*of_each, *of_all):
                 values[name] += n
-            for segment in _segments(example):
-                inner = cell.segments[segment]
+            parts = [cell.segments[segment] for segment in _segments(example)]
+            parts.append(tally.cell(None).segments[of_version(example["version"])])
+            for inner in parts:
                 for name, n in of_each:
                     inner[name] += n
 
@@ -325,6 +334,18 @@ class Observer:
             found += brief
             rest = rest + further
         return found, rest
+
+
+@lru_cache(maxsize=256)
+def of_version(version: int) -> str:
+    """Return the segment of what a version of the declaration has predicted: of the whole run.
+
+    Examples
+    --------
+    >>> of_version(2)
+    'version:2'
+    """
+    return f"{VERSION}{version}"
 
 
 def _segment(field: str, value: str) -> str:

@@ -22,7 +22,7 @@ from typing import Any
 
 from headrace.streams.drift import SUPPORT_MIN, Reference, is_watched
 from headrace.streams.metrics import DEAD_LETTERS, fair
-from headrace.streams.observe import ALL, NO_TILE
+from headrace.streams.observe import ALL, NO_TILE, VERSION
 from headrace.streams.protocol.stage import View
 from headrace.streams.records import Emit, Record
 from headrace.streams.stages.bulletin import Bulletin
@@ -143,7 +143,7 @@ class Turn:
         known = self._meta["segments"]
         if name == ALL or name in known:
             return name
-        if len(known) < SEGMENTS_MAX:
+        if len(known) < SEGMENTS_MAX or name.startswith(VERSION):
             known[name] = 1
             return name
         return f"{name.partition('=')[0]}={OTHER}"

@@ -61,10 +61,10 @@ def count_predictions(truth: Truth) -> None:
         known = prediction.age_ms is not None
         age = f"entity_age:{number_bucket(prediction.age_ms or 0)}"
         truth.count(age if known else "new_entity", time_ms)
-        for name in facts.SEGMENTS:
-            segment = f"{name}={prediction.event[name]}"
-            truth.count("events", time_ms, segment=segment)
-            truth.count("scored", time_ms, segment=segment)
+        places = [(time_ms, f"{name}={prediction.event[name]}") for name in facts.SEGMENTS]
+        for at, segment in (*places, (None, f"version:{fields['version']}")):
+            truth.count("events", at, segment=segment)
+            truth.count("scored", at, segment=segment)
 
 
 def _value_key(name: str, value: Any) -> str:
@@ -93,9 +93,10 @@ def count_outcomes(
         for name, said in example["baselines"].items():
             pairs.append(_confusion(f"baseline.{name}", label, said))
         segments = [f"{name}={value}" for name, value in example["segments"].items()]
-        for segment in ("all", *segments):
+        places = [(time_ms, segment) for segment in ("all", *segments)]
+        for at, segment in (*places, (None, f"version:{example['version']}")):
             for name, n in pairs:
-                truth.count(name, time_ms, n, segment)
+                truth.count(name, at, n, segment)
         for name, n in _spread("outcome", label, example["score"]):
             truth.count(name, time_ms, n)
         fresh = label, learned.fresh[position]

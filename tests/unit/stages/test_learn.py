@@ -357,3 +357,22 @@ def test_the_fresh_model_predicts_before_it_learns() -> None:
     many = counted(Runner(stage()).run(*[[record] for record in records]), PLAN)
     assert one == many
     assert one["fresh.log_loss"] != one["outcome.log_loss"]
+
+
+def test_outcomes_are_counted_of_the_version_that_predicted_too() -> None:
+    """LEARN is of version 3 in these tests; an example may be of an earlier one."""
+    records = examples(20)
+    first = CODECS.example.decode(records[0].value)
+    assert isinstance(first, dict)
+    records[0] = records[0]._replace(value=CODECS.example.encode({**first, "version": 2}))
+    emits = Runner(stage()).run(records)
+    found = totals(emits, PLAN)
+    kept = ("labelled", "outcome.scored", "outcome.log_loss", "outcome.expected")
+    by_version = {(segment, name): n for (_, segment, name), n in found.items() if name in kept}
+    assert by_version["version:2", "labelled"] == 1
+    assert by_version["version:3", "labelled"] == 19
+    whole = counted(emits, PLAN)
+    for name in kept:
+        parts = [by_version.get((f"version:{each}", name), 0) for each in (2, 3)]
+        assert sum(parts) == whole[name], name
+    assert {tile for tile, segment, _ in found if segment.startswith("version")} == {-1}

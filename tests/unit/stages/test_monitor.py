@@ -275,6 +275,23 @@ def test_segments_are_bounded() -> None:
     assert run_values(runner.emits, "kind=7")["events"] == 2
     names = {segment for _, segment, _, _ in runner.stage.latest()}  # type: ignore[attr-defined]
     assert len(names) == turn.SEGMENTS_MAX + 1
+    runner.run([log.count("score", None, {"events": 3}, segment="version:2"), log.barrier()])
+    assert run_values(runner.emits, "version:2")["events"] == 3
+
+
+def test_versions_are_told_apart_in_the_whole_run() -> None:
+    log, runner = Log(), monitor()
+    for version, (tp, fn) in enumerate(((3, 1), (1, 3)), 1):
+        values = {"outcome.tp": tp, "outcome.fn": fn, "labelled": 4, "events": 8}
+        runner.run([log.count("learn", 0, values, mark=0.5)])
+        runner.run([log.count("learn", None, values, segment=f"version:{version}")])
+    runner.run([log.barrier()])
+    found = [run_values(runner.emits, name) for name in ("version:1", "version:2", "all")]
+    assert [each["accuracy"] for each in found] == [0.75, 0.25, 0.5]
+    assert [each["coverage"] for each in found] == [0.5] * 3
+    assert {each["window"] for each in said(runner.emits) if "version" in each["segment"]} == {
+        "all"
+    }
 
 
 def test_tiles_ahead_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
