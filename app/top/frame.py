@@ -70,8 +70,8 @@ class Metric:
 
     Attributes
     ----------
-    window, whole
-        In the newest window that has answers, and in the whole run.
+    window, settled, whole
+        In the newest window that has answers, in the newest that is final, and in the whole run.
     detail
         Of the window's value.
     history
@@ -82,6 +82,7 @@ class Metric:
 
     name: str
     window: float | None
+    settled: float | None
     whole: float | None
     detail: Mapping[str, float]
     history: Sequence[float]
@@ -135,6 +136,8 @@ class Frame:
         Length of the windows that are shown.
     window_end_ms, coverage
         Of the window that ``metrics`` speak of.
+    settled_end_ms
+        End of the newest window for which no label is awaited any more.
     drift_end_ms
         End of the window that ``drift`` speaks of.
     alerts
@@ -157,6 +160,7 @@ class Frame:
     window: str = ""
     window_end_ms: int | None = None
     coverage: float | None = None
+    settled_end_ms: int | None = None
     metrics: Sequence[Metric] = ()
     drift_end_ms: int | None = None
     drift: Sequence[Drift] = ()
@@ -199,6 +203,7 @@ def frame_of(
     length = length or (lengths[-1] if lengths else "")
     windows = observed.windows(length)
     end_ms, values = _judged(windows)
+    settled_end_ms, settled = _judged([each for each in windows if _is_final(each[1])])
     drift_end_ms, drifted = _drifted(windows)
     workers = [_worker(name, report, rises, now_s) for name, report in standing["workers"].items()]
     return Frame(
@@ -211,7 +216,8 @@ def frame_of(
         window=length,
         window_end_ms=end_ms,
         coverage=value_of(values, "coverage"),
-        metrics=list(_metrics(values, whole, windows)),
+        settled_end_ms=settled_end_ms,
+        metrics=list(_metrics(values, settled, whole, windows)),
         drift_end_ms=drift_end_ms,
         drift=_drift(drifted),
         alerts=observed.alerts(),
@@ -290,8 +296,13 @@ def _judged(windows: Sequence[tuple[int, Values]]) -> tuple[int | None, Values]:
     return best if best[0] is not None else (None, {})
 
 
+def _is_final(values: Values) -> bool:
+    """Return whether the answers of a window have all the labels that will come."""
+    return any(values[name].final for name in _OF_TASK if name in values)
+
+
 def _metrics(
-    values: Values, whole: Values, windows: Sequence[tuple[int, Values]]
+    values: Values, settled: Values, whole: Values, windows: Sequence[tuple[int, Values]]
 ) -> Iterable[Metric]:
     names = sorted({_baseline_of(name) for name in whole if name.startswith(_BASELINE)})
     for metric in METRICS:
@@ -302,6 +313,7 @@ def _metrics(
         yield Metric(
             name=metric,
             window=found.value,
+            settled=value_of(settled, metric),
             whole=value_of(whole, metric),
             detail=found.detail,
             history=[value for value in history if value is not None],

@@ -39,7 +39,7 @@ _SPARKS = 7
 _SURE = 96
 """From so many columns on there is room to say how sure a metric is, with fewer bars."""
 
-_SPARKS_SURE = 20
+_SPARKS_SURE = 13
 _STATES = {"running": "green", "stopping": "dim"}
 
 
@@ -84,15 +84,16 @@ class Picture:
             )
             yield top
             sure = options.max_width >= _SURE
-            quality = _metrics(frame, room, sure=sure)
-            yield Panel(quality, title=_quality_title(frame), border_style="blue")
+            quality = _metrics(frame, room, settled=True, sure=sure)
+            title = _quality_title(frame, settled=sure)
+            yield Panel(quality, title=title, border_style="blue")
             drift = _drift(frame, room, columns)
             yield Panel(drift, title=_drift_title(frame), border_style="magenta")
         else:
             yield _flow(frame)
             yield _stages(frame)
-            yield Text(_quality_title(frame), style="bold")
-            yield _metrics(frame, room, sure=False)
+            yield Text(_quality_title(frame, settled=False), style="bold")
+            yield _metrics(frame, room, settled=False, sure=False)
             yield Text(_drift_title(frame), style="bold")
             yield _drift(frame, room, columns)
         yield _model(frame)
@@ -178,14 +179,17 @@ def _levels(values: Sequence[float]) -> str:
     return sparkline([0, *values])[1:]
 
 
-def _quality_title(frame: Frame) -> str:
+def _quality_title(frame: Frame, *, settled: bool) -> str:
     if not frame.window:
         return "Quality"
     covered = "" if frame.coverage is None else f", {frame.coverage:.0%} labelled"
-    return f"Quality: {frame.window} to {moment_text(frame.window_end_ms)}{covered}"
+    said = f"Quality: {frame.window} to {moment_text(frame.window_end_ms)}{covered}"
+    if not settled or frame.settled_end_ms in (None, frame.window_end_ms):
+        return said
+    return f"{said}; final to {moment_text(frame.settled_end_ms, short=True)}"
 
 
-def _metrics(frame: Frame, room: Room, *, sure: bool) -> RenderableType:
+def _metrics(frame: Frame, room: Room, *, settled: bool, sure: bool) -> RenderableType:
     if not frame.metrics:
         return Text("nothing yet: no prediction has met its label", style="dim")
     names = list(frame.metrics[0].baselines)[:_BASELINES_SHOWN]
@@ -195,6 +199,8 @@ def _metrics(frame: Frame, room: Room, *, sure: bool) -> RenderableType:
     if sure:
         table.add_column("95 %", no_wrap=True, style="dim")
     sparks = min(room.sparks, _SPARKS_SURE) if sure else room.sparks
+    if settled:
+        table.add_column("final", justify="right", no_wrap=True)
     table.add_column("run", justify="right", no_wrap=True)
     table.add_column("last windows", no_wrap=True, style="blue")
     for name in names:
@@ -204,6 +210,7 @@ def _metrics(frame: Frame, room: Room, *, sure: bool) -> RenderableType:
             _NAMES.get(metric.name, metric.name.replace("_", " ")),
             Text.assemble((number_text(metric.window), _style_of(metric))),
             *([_interval(metric)] if sure else []),
+            *([number_text(metric.settled)] if settled else []),
             number_text(metric.whole),
             sparkline(metric.history[-sparks:]) or "–",
             *(number_text(metric.baselines[name]) for name in names),

@@ -87,9 +87,10 @@ FRAME = Frame(
     window="1d",
     window_end_ms=NOON_MS,
     coverage=0.93,
+    settled_end_ms=NOON_MS - 3 * HOUR_MS,
     metrics=[
         Metric(
-            name, value, value - 0.01, {}, [0.7, 0.8, 0.85],
+            name, value, value - 0.02, value - 0.01, {}, [0.7, 0.8, 0.85],
             {"left_late": 0.82, "majority": 0.5, "third": 0.1},
         )
         for name, value in (

@@ -42,6 +42,8 @@ def observed() -> Observed:
             metric("events", 4.0, "1d", LATER_MS), metric("coverage", 0.0, "1d", LATER_MS),
             metric("psi.feature.temp_f", None, "1d", LATER_MS),
             metric("auc", 0.6, "1h", NOON_MS),
+            metric("auc", 0.79, "1d", NOON_MS - 2 * HOUR_MS, final=True),
+            metric("auc", 0.78, "1d", NOON_MS - 3 * HOUR_MS, final=True),
         ]
     )  # fmt: skip
     return found
@@ -52,7 +54,9 @@ def test_metrics_are_of_the_newest_window_with_answers_and_of_the_run(observed: 
     assert (frame.window, frame.window_end_ms, frame.coverage) == ("1d", NOON_MS, 0.9)
     assert [each.name for each in frame.metrics] == ["auc", "log_loss", "cost"]
     auc = frame.metrics[0]
-    assert (auc.window, auc.whole, auc.history) == (0.81, 0.8, [0.81])
+    assert (auc.window, auc.settled, auc.whole) == (0.81, 0.79, 0.8)
+    assert auc.history == [0.78, 0.79, 0.81]
+    assert frame.settled_end_ms == NOON_MS - 2 * HOUR_MS
     assert auc.detail == {"half_width": 0.01}
     assert auc.baselines == {"left_late": 0.71, "majority": None}
     assert frame.event_time_ms == LATER_MS

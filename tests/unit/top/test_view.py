@@ -139,5 +139,6 @@ def test_how_sure_a_metric_is_stands_where_there_is_room() -> None:
     ]
     frame = replace(FRAME, metrics=metrics, dead_letters={})
     assert "0.791–0.827" in text(frame, 96)
+    assert "final to 2013-02-07 09:00" in text(frame, 96)
     assert "…" not in text(frame, 96)
     assert "0.791" not in text(frame, 80)
