@@ -1,4 +1,4 @@
-"""What the registry keeps, as plain values: names of tasks, witnesses, checkpoints, versions."""
+"""What the registry keeps, as plain values: tasks, witnesses, snapshots, checkpoints, versions."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from headrace.schemas.errors import Refused
 
 FIRST = "the first version"
 """Why a pipeline's first version is served."""
+
+SNAPSHOTS_KEPT = 2
+"""How many of a task's snapshots are kept: the newest, and one from before it."""
 
 
 class TaskId(NamedTuple):
@@ -41,6 +44,25 @@ class Witness(NamedTuple):
     topic_ids: tuple[tuple[str, str], ...]
     partitions: tuple[tuple[str, int], ...]
     starts: tuple[tuple[str, int], ...]
+
+
+class Snapshot(NamedTuple):
+    """A task's state, whole, at a cut: where a restore may begin instead of at the log's head.
+
+    The state is a function of the log before the cut: whoever wrote it, it is right at or before
+    the committed offset.
+
+    Attributes
+    ----------
+    offset
+        Next offset of the task's first input.
+    cut
+        The cut in its canonical text.
+    """
+
+    offset: int
+    cut: str
+    state: bytes
 
 
 class Checkpoint(NamedTuple):

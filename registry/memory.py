@@ -5,7 +5,7 @@ It passes the same suite. Nothing outlives the process.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import RLock
 from typing import Any
@@ -14,9 +14,11 @@ from headrace.registry.artifacts import signature_of
 from headrace.registry.clock import Clock, now
 from headrace.registry.kept import (
     FIRST,
+    SNAPSHOTS_KEPT,
     Checkpoint,
     CheckpointInfo,
     ServingInfo,
+    Snapshot,
     TaskId,
     VersionInfo,
     Witness,
@@ -58,6 +60,7 @@ class MemoryRegistry:
         self._clock = clock
         self._models: dict[str, _Model] = {}
         self._tasks: dict[TaskId, Witness] = {}
+        self._snapshots: dict[TaskId, tuple[Snapshot, ...]] = {}  # by offset
         self._lock = RLock()
 
     def migrate(self) -> None:
@@ -78,6 +81,18 @@ class MemoryRegistry:
     def put_witness(self, task: TaskId, witness: Witness) -> None:
         """Remember a task, or remember it again."""
         self._tasks[task] = witness
+
+    def newest_snapshot(self, task: TaskId, upto: int) -> Snapshot | None:
+        """Return the newest snapshot whose offset is at most ``upto``."""
+        return newest_of(self._snapshots.get(task, ()), upto)
+
+    def put_snapshot(self, task: TaskId, snapshot: Snapshot) -> None:
+        """Keep a snapshot unless there is one at its offset, and of the task's only the newest."""
+        with self._lock:
+            there = self._snapshots.get(task, ())
+            by_offset = {each.offset: each for each in (snapshot, *there)}
+            kept = sorted(by_offset)[-SNAPSHOTS_KEPT:]
+            self._snapshots[task] = tuple(by_offset[offset] for offset in kept)
 
     def checkpoint_head(self, pipeline: str, version: int) -> int:
         """Return the offset of the newest checkpoint, 0 if there is none."""
@@ -217,11 +232,11 @@ class MemoryRegistry:
     # -- forgetting
 
     def forget_task(self, task: TaskId) -> None:
-        """Forget that a task was ever started."""
-        self._tasks.pop(task, None)
+        """Forget that a task was ever started, and its snapshots."""
+        self._forget(lambda each: each == task)
 
     def forget_stage(self, pipeline: str, version: int, stage: str) -> None:
-        """Forget that any task of a stage was ever started."""
+        """Forget that any task of a stage was ever started, and their snapshots."""
         of = (pipeline, version, stage)
         self._forget(lambda task: task[:3] == of)
 
@@ -233,15 +248,16 @@ class MemoryRegistry:
                 found.chain.clear()
 
     def forget_pipeline(self, pipeline: str) -> None:
-        """Forget all of a pipeline: tasks, checkpoints, versions, what was served."""
+        """Forget all of a pipeline: tasks, snapshots, checkpoints, versions, what was served."""
         with self._lock:
             self._models.pop(pipeline, None)
             self._forget(lambda task: task.pipeline == pipeline)
 
     def _forget(self, which: Callable[[TaskId], bool]) -> None:
         with self._lock:
-            for task in [task for task in self._tasks if which(task)]:
-                del self._tasks[task]
+            for task in [task for task in {**self._tasks, **self._snapshots} if which(task)]:
+                self._tasks.pop(task, None)
+                self._snapshots.pop(task, None)
 
     # -- finding
 
@@ -258,3 +274,8 @@ class MemoryRegistry:
     def _chain(self, pipeline: str, version: int) -> list[tuple[CheckpointInfo, bytes]]:
         found = self._find(pipeline, version)
         return [] if found is None else list(found.chain)
+
+
+def newest_of(snapshots: Sequence[Snapshot], upto: int) -> Snapshot | None:
+    """Return the newest snapshot whose offset is at most ``upto``, of some in their order."""
+    return next((each for each in reversed(snapshots) if each.offset <= upto), None)

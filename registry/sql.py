@@ -1,4 +1,4 @@
-"""The registry in SQL: versions, the chain of checkpoints, what is served, and witnesses.
+"""The registry in SQL: versions, the chain of checkpoints, what is served, witnesses, snapshots.
 
 Each method is one transaction that may be asked twice: a lost answer is answered by asking again.
 Writers of one pipeline take turns at its row in ``model``, so that what they have read still holds
@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, Table, and_, delete, func, insert, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
-from headrace.registry import migrating
+from headrace.registry import migrating, snapshots
 from headrace.registry.artifacts import signature_of
 from headrace.registry.clock import Clock, now
 from headrace.registry.database import Database
@@ -23,13 +23,22 @@ from headrace.registry.kept import (
     Checkpoint,
     CheckpointInfo,
     ServingInfo,
+    Snapshot,
     TaskId,
     VersionInfo,
     Witness,
     plain_json,
     unknown_version,
 )
-from headrace.registry.tables import checkpoint, model, model_version, serving, task
+from headrace.registry.tables import (
+    checkpoint,
+    matching,
+    model,
+    model_version,
+    serving,
+    snapshot,
+    task,
+)
 
 
 class SqlRegistry:
@@ -85,6 +94,22 @@ class SqlRegistry:
             if connection.execute(again).rowcount == 0:
                 first = {**task._asdict(), **said, "created_at": at, "updated_at": at}
                 connection.execute(insert(_tasks).values(**first))
+
+        self.database.write(put)
+
+    # -- the protocol's port: snapshots
+
+    def newest_snapshot(self, task: TaskId, upto: int) -> Snapshot | None:
+        """Return the newest snapshot whose offset is at most ``upto``."""
+        row = self._row(snapshots.newest(task, upto))
+        return None if row is None else Snapshot(*row)
+
+    def put_snapshot(self, task: TaskId, snapshot: Snapshot) -> None:
+        """Keep a snapshot unless there is one at its offset, and of the task's only the newest."""
+
+        def put(connection: Connection) -> None:
+            _lock(connection, task.pipeline)
+            snapshots.put(connection, task, snapshot, self._clock())
 
         self.database.write(put)
 
@@ -277,22 +302,21 @@ class SqlRegistry:
     # -- forgetting
 
     def forget_task(self, task: TaskId) -> None:
-        """Forget that a task was ever started."""
-        self._delete((_tasks, _of_task(task)))
+        """Forget that a task was ever started, and its snapshots."""
+        self._delete(*_of_tasks(**task._asdict()))
 
     def forget_stage(self, pipeline: str, version: int, stage: str) -> None:
-        """Forget that any task of a stage was ever started."""
-        of = and_(_tasks.c.pipeline == pipeline, _tasks.c.version == version)
-        self._delete((_tasks, and_(of, _tasks.c.stage == stage)))
+        """Forget that any task of a stage was ever started, and their snapshots."""
+        self._delete(*_of_tasks(pipeline=pipeline, version=version, stage=stage))
 
     def forget_checkpoints(self, pipeline: str, version: int) -> None:
         """Forget a version's chain: its model is learned again from the log."""
         self._delete((checkpoint, _of_version(checkpoint, pipeline, version)))
 
     def forget_pipeline(self, pipeline: str) -> None:
-        """Forget all of a pipeline: tasks, checkpoints, versions, what was served."""
+        """Forget all of a pipeline: tasks, snapshots, checkpoints, versions, what was served."""
         self._delete(
-            (_tasks, _tasks.c.pipeline == pipeline),
+            *_of_tasks(pipeline=pipeline),
             *((table, _of_model(table, pipeline)) for table in (checkpoint, serving)),
             (model_version, _of_model(model_version, pipeline)),
             (model, model.c.model_name == pipeline),
@@ -314,7 +338,7 @@ class SqlRegistry:
         self.database.write(forget)
 
 
-_tasks, _checkpoints = task, checkpoint  # beside parameters of the same names
+_tasks, _checkpoints, _snapshots = task, checkpoint, snapshot  # beside parameters of the same names
 _WITNESS = ("topic_ids", "partition_counts", "starts")
 _CHECKPOINT_INFO = (
     "offset", "previous_offset", "digest", "signature", "size_bytes", "created_at",
@@ -327,7 +351,11 @@ def _pairs(text: str) -> tuple[tuple[str, Any], ...]:
 
 
 def _of_task(task: TaskId) -> ColumnElement[bool]:
-    return and_(*(_tasks.c[name] == value for name, value in task._asdict().items()))
+    return matching(_tasks, **task._asdict())
+
+
+def _of_tasks(**names: Any) -> list[tuple[Table, ColumnElement[bool]]]:
+    return [(table, matching(table, **names)) for table in (_tasks, _snapshots)]
 
 
 def _of_model(table: Table, pipeline: str) -> ColumnElement[bool]:

@@ -26,7 +26,9 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    and_,
 )
+from sqlalchemy.sql.elements import ColumnElement
 
 NAMING = {
     "pk": "pk_%(table_name)s",
@@ -140,3 +142,26 @@ task = Table(
     Column("updated_at", Moment, nullable=False),
 )
 """Witness: a task has been started on these topics, from these offsets."""
+
+snapshot = Table(
+    "snapshot",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("pipeline", String(255), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("stage", String(64), nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("cut", Text, nullable=False),
+    Column("state", LargeBinary, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    # No chain: states at one offset are equal, and each is right by itself.
+    UniqueConstraint("pipeline", "version", "stage", "partition", "offset"),
+)
+"""A task's whole state at a cut, by the task's name as in ``task``."""
+
+
+def matching(table: Table, **values: Any) -> ColumnElement[bool]:
+    """Return the condition that columns of a table have these values."""
+    return and_(*(table.c[name] == value for name, value in values.items()))

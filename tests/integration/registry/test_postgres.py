@@ -17,6 +17,7 @@ from headrace.registry.kept import Checkpoint
 from headrace.registry.sql import SqlRegistry
 from headrace.schemas.errors import Refused, ServiceError
 from tests.unit.registry.migrations import MigrationSuite
+from tests.unit.registry.snapshots import SnapshotSuite
 from tests.unit.registry.suite import RegistrySuite, Ticking, sha256
 
 pytestmark = pytest.mark.integration
@@ -30,10 +31,10 @@ def migrated(module_url: str) -> Iterator[SqlRegistry]:
     registry.close()
 
 
-class TestPostgresql(RegistrySuite):
+class TestPostgresql(RegistrySuite, SnapshotSuite):
     @pytest.fixture
     def registry(self, migrated: SqlRegistry) -> SqlRegistry:
-        tables = "model, model_version, checkpoint, serving, task"
+        tables = "model, model_version, checkpoint, serving, task, snapshot"
         with migrated.database.engine.begin() as connection:
             connection.exec_driver_sql(f"TRUNCATE {tables} RESTART IDENTITY")
         migrated._clock = Ticking()

@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import inspect, select
 
 from headrace.registry import migrating
 from headrace.registry.database import Database
+from headrace.registry.kept import Checkpoint, Snapshot
 from headrace.registry.sql import SqlRegistry
 from headrace.registry.tables import metadata
 from headrace.schemas.errors import Refused
-from tests.unit.registry.suite import at_once, sha256
+from tests.unit.registry.suite import WITNESS, at_once, sha256, task
 
 ROOT = Path(__file__).parents[3]
 
@@ -29,6 +30,17 @@ registry.migrate()
 registry.check()
 print(registry.register_version("flights", "{}", "d", {}))
 """
+
+
+def rows(registry: SqlRegistry) -> dict[str, list[object]]:
+    """Return all rows of all tables that are there."""
+    with registry.database.engine.connect() as connection:
+        there = inspect(connection).get_table_names()
+        return {
+            name: [*map(tuple, connection.execute(select(table)))]
+            for name, table in metadata.tables.items()
+            if name in there
+        }
 
 
 class MigrationSuite:
@@ -68,6 +80,25 @@ class MigrationSuite:
             registry.check()
         registry.migrate()
         registry.check()
+        registry.close()
+
+    def test_tables_of_0001_keep_their_rows_up_and_down(self, registry: SqlRegistry) -> None:
+        migrating.migrate(registry.database, "0001")
+        assert registry.register_version("flights", "{}", "d1", {"python": "3.11"}) == 1
+        assert registry.insert_checkpoint("flights", 1, 0, Checkpoint(10, b"ten"))
+        registry.put_witness(task(), WITNESS)
+        kept = rows(registry)
+        assert all(kept.values())
+        with pytest.raises(Refused, match=r"revision 0001, this Headrace needs 0\d+.*headrace run"):
+            registry.check()
+        for _ in range(2):
+            registry.migrate()
+            registry.check()
+            assert rows(registry) == {**kept, "snapshot": []}
+        registry.put_snapshot(task(), Snapshot(10, "[]", b"whole"))
+        assert registry.newest_snapshot(task(), 10) == Snapshot(10, "[]", b"whole")
+        migrating.downgrade(registry.database, "0001")
+        assert rows(registry) == kept
         registry.close()
 
     def test_tables_of_a_newer_headrace_are_refused(self, registry: SqlRegistry) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from headrace.registry.kept import Checkpoint
+from headrace.registry.kept import Checkpoint, Snapshot
 from headrace.registry.sql import SqlRegistry
 from headrace.registry.tables import metadata
-from tests.unit.registry.suite import sha256
+from tests.unit.registry.suite import sha256, task
 
 PAGE = (Path(__file__).parents[3] / "docs" / "registry.md").read_text("utf-8")
 
@@ -37,6 +37,8 @@ def test_the_pages_questions_are_answered(tmp_path: Path) -> None:
     registry.register_version("flights", "{}", "d1", {"river": "0"})
     for offset in (10, 20, 30):
         registry.insert_checkpoint("flights", 1, offset - 10, Checkpoint(offset, b"state"))
+    for partition, offset in ((1, 5), (0, 40), (0, 60)):
+        registry.put_snapshot(task(partition, stage="monitor"), Snapshot(offset, "[]", b"whole"))
     asked = {"model": "flights", "version": 1, "learned_to": 20}
     asked["moment"] = str(datetime.now(UTC))
     questions = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
@@ -46,11 +48,12 @@ def test_the_pages_questions_are_answered(tmp_path: Path) -> None:
         ]
     registry.close()
     digest = sha256(b"state")
-    made, served, same, room = answers
+    made, served, same, room, restored = answers
     assert [row[2:] for row in made] == [(20, digest)]
     assert [(row[0], row[2]) for row in served] == [(1, "the first version")]
     assert same == [("flights", 1, digest)]
     assert room == [("flights", 1, 3, 15)]
+    assert [row[:4] for row in restored] == [("monitor", 0, 60, 5), ("monitor", 1, 5, 5)]
 
 
 def only(question: str, asked: dict[str, object]) -> dict[str, object]:
