@@ -16,7 +16,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from headrace.registry.kept import Checkpoint, TaskId, Witness
+from headrace.registry.kept import Checkpoint, Snapshot, TaskId, Witness
 from headrace.streams.records import Emit, Record, TopicPartition
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Lost",
     "ProtocolError",
     "Registry",
+    "Snapshot",
     "Store",
     "TaskId",
     "UnknownOutcome",
@@ -170,13 +171,19 @@ class Store(Protocol):
 
 
 class Registry(Protocol):
-    """What SQL remembers for the protocol: witnesses, and the chain of checkpoints."""
+    """What SQL remembers for the protocol: witnesses, snapshots, and the chain of checkpoints."""
 
     def witness(self, task: TaskId) -> Witness | None:
         """Return what is remembered of a task, None if it was never started."""
 
     def put_witness(self, task: TaskId, witness: Witness) -> None:
         """Remember a task, or remember it again."""
+
+    def newest_snapshot(self, task: TaskId, upto: int) -> Snapshot | None:
+        """Return the newest snapshot whose offset is at most ``upto``."""
+
+    def put_snapshot(self, task: TaskId, snapshot: Snapshot) -> None:
+        """Keep a snapshot unless there is one at its offset, and of the task's only the newest."""
 
     def checkpoint_head(self, pipeline: str, version: int) -> int:
         """Return the offset of the newest checkpoint, 0 if there is none."""

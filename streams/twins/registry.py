@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from headrace.registry.memory import MemoryRegistry
+from headrace.registry.memory import MemoryRegistry, newest_of
 from headrace.schemas.errors import ServiceError
-from headrace.streams.protocol.ports import Checkpoint, TaskId, Witness
+from headrace.streams.protocol.ports import Checkpoint, Snapshot, TaskId, Witness
 
 
 class UnreliableRegistry(MemoryRegistry):
@@ -21,6 +21,7 @@ class UnreliableRegistry(MemoryRegistry):
     answers: bool = True
     _heads: dict[tuple[str, int], int] | None = None
     _witnesses: dict[TaskId, Witness]
+    _snapshots_then: dict[TaskId, tuple[Snapshot, ...]]
 
     def freeze(self) -> None:
         """Read as it is now from here on, as a replica does that does not follow; writes go on."""
@@ -30,6 +31,7 @@ class UnreliableRegistry(MemoryRegistry):
             for version, found in model.versions.items()
         }
         self._witnesses = dict(self._tasks)
+        self._snapshots_then = dict(self._snapshots)
 
     def thaw(self) -> None:
         """Read as it is again."""
@@ -44,6 +46,18 @@ class UnreliableRegistry(MemoryRegistry):
         """Remember a task, or remember it again."""
         self._see_that_it_answers()
         super().put_witness(task, witness)
+
+    def newest_snapshot(self, task: TaskId, upto: int) -> Snapshot | None:
+        """Return the newest snapshot whose offset is at most ``upto``."""
+        self._see_that_it_answers()
+        if self._heads is None:
+            return super().newest_snapshot(task, upto)
+        return newest_of(self._snapshots_then.get(task, ()), upto)
+
+    def put_snapshot(self, task: TaskId, snapshot: Snapshot) -> None:
+        """Keep a snapshot unless there is one at its offset, and of the task's only the newest."""
+        self._see_that_it_answers()
+        super().put_snapshot(task, snapshot)
 
     def checkpoint_head(self, pipeline: str, version: int) -> int:
         """Return the offset of the newest checkpoint, 0 if there is none."""

@@ -9,6 +9,7 @@ import pytest
 from headrace.registry.kept import Checkpoint
 from headrace.schemas.errors import ServiceError
 from headrace.streams.twins.registry import UnreliableRegistry
+from tests.unit.registry.snapshots import SnapshotSuite, snapshot
 from tests.unit.registry.suite import WITNESS, RegistrySuite, Ticking, sha256, task
 
 
@@ -16,7 +17,7 @@ def made() -> UnreliableRegistry:
     return UnreliableRegistry(sha256, clock=Ticking())
 
 
-class TestUnreliable(RegistrySuite):
+class TestUnreliable(RegistrySuite, SnapshotSuite):
     @pytest.fixture
     def registry(self) -> UnreliableRegistry:
         return made()
@@ -37,6 +38,8 @@ def test_who_asks_a_silent_registry_hears_so_and_nothing_is_done(
     asked: list[Callable[[], object]] = [
         lambda: registry.witness(task()),
         lambda: registry.put_witness(task(), WITNESS),
+        lambda: registry.newest_snapshot(task(), 99),
+        lambda: registry.put_snapshot(task(), snapshot(10)),
         lambda: registry.checkpoint_head("flights", 1),
         lambda: registry.newest_checkpoint("flights", 1, 99),
         lambda: registry.checkpoint_state("flights", 1, 10),
@@ -47,6 +50,7 @@ def test_who_asks_a_silent_registry_hears_so_and_nothing_is_done(
             ask()
     registry.answers = True
     assert registry.witness(task()) is None
+    assert registry.newest_snapshot(task(), 99) is None
     assert registry.checkpoint_head("flights", 1) == 10
 
 
@@ -75,3 +79,21 @@ def test_a_version_that_came_later_is_not_seen(registry: UnreliableRegistry) -> 
     assert registry.insert_checkpoint("flights", 2, 0, Checkpoint(5, b"five"))
     assert registry.checkpoint_head("flights", 2) == 0
     assert registry.newest_checkpoint("flights", 2, 99) is None
+
+
+def test_snapshots_that_came_later_are_not_seen_and_those_of_then_are(
+    registry: UnreliableRegistry,
+) -> None:
+    for offset in (10, 20):
+        registry.put_snapshot(task(), snapshot(offset))
+    registry.freeze()
+    for offset in (30, 40):  # what was there at the freeze is deleted by this
+        registry.put_snapshot(task(), snapshot(offset))
+    registry.put_snapshot(task(1), snapshot(5))
+    seen = [registry.newest_snapshot(task(), upto) for upto in (9, 19, 99)]
+    assert seen == [None, snapshot(10), snapshot(20)]
+    assert registry.newest_snapshot(task(1), 99) is None
+    registry.thaw()
+    seen = [registry.newest_snapshot(task(), upto) for upto in (29, 39, 99)]
+    assert seen == [None, snapshot(30), snapshot(40)]
+    assert registry.newest_snapshot(task(1), 99) == snapshot(5)
