@@ -294,6 +294,7 @@ def _forget_state(
     for done, task in enumerate(tasks):
         progress(f"dropping the state of {decl.name}", done / len(tasks))
         site.store.forget(task)
+        site.registry.forget_snapshots(task)
     if not decl.stored:
         for version in versions:
             site.registry.forget_checkpoints(site.name, version)

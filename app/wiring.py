@@ -245,7 +245,8 @@ def _stage_spec(decl: StageDecl, made_of: StageParts) -> StageSpec:
     def make(partition: int) -> Stage:
         return make_stage(decl.name, partition, made_of)
 
-    return StageSpec(decl.name, decl.inputs, decl.tasks, decl.stored, make)
+    kept = decl.snapshot_records
+    return StageSpec(decl.name, decl.inputs, decl.tasks, decl.stored, make, kept)
 
 
 def _follower(prepared: Prepared, registry: SqlRegistry) -> Follower:

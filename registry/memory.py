@@ -240,6 +240,11 @@ class MemoryRegistry:
         of = (pipeline, version, stage)
         self._forget(lambda task: task[:3] == of)
 
+    def forget_snapshots(self, task: TaskId) -> None:
+        """Forget a task's snapshots: its state is made anew from the log."""
+        with self._lock:
+            self._snapshots.pop(task, None)
+
     def forget_checkpoints(self, pipeline: str, version: int) -> None:
         """Forget a version's chain: its model is learned again from the log."""
         with self._lock:

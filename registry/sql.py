@@ -309,6 +309,10 @@ class SqlRegistry:
         """Forget that any task of a stage was ever started, and their snapshots."""
         self._delete(*_of_tasks(pipeline=pipeline, version=version, stage=stage))
 
+    def forget_snapshots(self, task: TaskId) -> None:
+        """Forget a task's snapshots: its state is made anew from the log."""
+        self._delete((_snapshots, matching(_snapshots, **task._asdict())))
+
     def forget_checkpoints(self, pipeline: str, version: int) -> None:
         """Forget a version's chain: its model is learned again from the log."""
         self._delete((checkpoint, _of_version(checkpoint, pipeline, version)))

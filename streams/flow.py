@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from headrace.schemas.records import Codecs
 from headrace.streams.model import Dumps, Loads
 from headrace.streams.plan import Plan
+from headrace.streams.protocol.snapshots import SNAPSHOT_RECORDS
 from headrace.streams.protocol.stage import Stage
 from headrace.streams.stages.join import JoinStage
 from headrace.streams.stages.learn import INLINE_BYTES_MAX, LearnStage
@@ -44,6 +45,8 @@ class StageDecl:
         How many tasks it has: the partition count of its inputs.
     stored
         Whether its state lives in the store (LEARN's lives in checkpoints).
+    snapshot_records
+        After so many records its state is kept in the registry too; 0: never.
     """
 
     name: str
@@ -51,6 +54,7 @@ class StageDecl:
     inputs: tuple[str, ...]
     tasks: int
     stored: bool = True
+    snapshot_records: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,9 @@ def stage_decls(plan: Plan, partitions: Partitions) -> tuple[StageDecl, ...]:
             StageDecl("route", "join", (topics.labels,), partitions.labels),
             StageDecl("join", "join", inputs, partitions.predictions),
         ]
-    decls.append(StageDecl("monitor", "join", (topics.counts,), 1))
+    # Counts come by the batch, for ever, and all of MONITOR's state is read at once anyway.
+    kept = SNAPSHOT_RECORDS
+    decls.append(StageDecl("monitor", "join", (topics.counts,), 1, snapshot_records=kept))
     decls.append(StageDecl("learn", "learn", (topics.examples,), 1, stored=False))
     return tuple(decls)
 

@@ -26,6 +26,8 @@ class StageSpec:
         Whether its state lives in the store (LEARN's lives in checkpoints).
     make
         Makes the stage of one task, by its partition number.
+    snapshot_records
+        After so many records its state is kept in the registry too; 0: never.
     """
 
     name: str
@@ -33,6 +35,7 @@ class StageSpec:
     tasks: int
     stored: bool
     make: Callable[[int], Stage]
+    snapshot_records: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,8 @@ class RoleSpec:
     def spec(self, stage: StageSpec, number: int) -> Spec:
         """Return a task of a stage."""
         key = TaskId(self.pipeline, self.version, stage.name, number)
-        return Spec(key, stage.inputs, stage.stored, self.cache_limit)
+        kept = stage.snapshot_records
+        return Spec(key, stage.inputs, stage.stored, self.cache_limit, kept)
 
     def tasks_of(self, assigned: Collection[TopicPartition]) -> Sequence[Spec]:
         """Return the tasks whose inputs a worker has been given, in order.

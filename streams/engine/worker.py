@@ -22,6 +22,7 @@ from headrace.schemas.errors import ServiceError
 from headrace.streams.engine.agents import Agents
 from headrace.streams.engine.guard import STOPPED
 from headrace.streams.engine.holding import Holding, Notices, Work
+from headrace.streams.engine.keeper import Keeper
 from headrace.streams.engine.messages import grouped
 from headrace.streams.engine.models import LOOK_BACK_RECORDS, Follower
 from headrace.streams.engine.parts import Parts, is_ours
@@ -78,7 +79,8 @@ class Worker:
         self._log = parts.log
         self._guard = parts.guard
         self._hook = hook
-        self._ports = Ports(parts.log, parts.store, parts.registry)
+        keep = Keeper(parts.registry.put_snapshot)
+        self._ports = Ports(parts.log, parts.store, parts.registry, keep)
         self._take_overs = TakeOvers(role, self._ports, hook)
         self._agents = Agents(
             f"{role.group}-{slot}", [s.name for s in role.stages], self._process, parts.folder

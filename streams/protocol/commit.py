@@ -9,7 +9,9 @@ The effects, in their order, and what a crash after each one costs:
 2. **One atomic script for each task**: changed states and the new cut together, if the token and
    the cut are the ones that we know. A crash before it: restored from the log. An answer that got
    lost: asked again, found done.
-3. **LEARN's checkpoint**, when one is due: appended to the chain if the chain's head is still the
+3. **A snapshot** of a state that is kept whole, when one is due. A crash before it: a store that
+   loses all is restored from an older one, or from the log.
+4. **LEARN's checkpoint**, when one is due: appended to the chain if the chain's head is still the
    one that we know. A crash before it: more examples are learned again at the next start.
 """
 
@@ -19,6 +21,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from headrace.streams.protocol.ports import Checkpoint, Committed, Lost
+from headrace.streams.protocol.snapshots import is_due, take
 from headrace.streams.protocol.steps import Steps, ask
 from headrace.streams.protocol.takeover import Ports
 from headrace.streams.protocol.task import Batch, Task
@@ -45,6 +48,8 @@ def commit(finished: Finished, ports: Ports, *, checkpoint: bool = False) -> Ste
     for task, batches in finished:
         if task.spec.stored:
             yield from _write_state(task, batches, ports)
+            if is_due(task):
+                yield from take(task, ports.store, ports.keep or ports.registry.put_snapshot)
     if checkpoint:
         for task, batches in finished:
             if not task.spec.stored:

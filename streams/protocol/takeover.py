@@ -8,7 +8,8 @@ The order is binding; PROTOCOL's scenarios break every other one:
 4. only then the *stable* committed offsets: they are at or beyond the claimed cut, since Kafka
    always precedes the store; an answer that is not is asked for again for a while, since a
    coordinator that has just come back may give an old one;
-5. restore: replay cut .. committed without emitting, and write the result;
+5. restore: replay cut .. committed without emitting, and write the result; where the store has
+   nothing, from the newest snapshot on;
 6. remember the task; only then may records be fetched and emitted.
 """
 
@@ -26,13 +27,15 @@ from headrace.streams.protocol.ports import (
     Cut,
     Log,
     Registry,
+    Snapshot,
     Store,
     Unstable,
     Witness,
 )
+from headrace.streams.protocol.snapshots import restored
 from headrace.streams.protocol.stage import Context, Learner, Stage
 from headrace.streams.protocol.steps import Steps, ask
-from headrace.streams.protocol.task import Spec, Task, apply_records
+from headrace.streams.protocol.task import Keep, Spec, Task, apply_records
 from headrace.streams.records import Record, TopicPartition
 
 PINNED = "pinned"
@@ -44,11 +47,18 @@ DOUBTS_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The ports of one worker process."""
+    """The ports of one worker process.
+
+    Attributes
+    ----------
+    keep
+        Where snapshots go; None: into the registry, at once.
+    """
 
     log: Log
     store: Store
     registry: Registry
+    keep: Keep | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,16 +273,22 @@ def _restore_stored(
     starts: Mapping[str, int],
 ) -> Steps[Task]:
     """Bring the state from its cut to the committed offsets, writing as it goes."""
-    origin = evidence.cut or Cut(tuple((topic, starts[topic]) for topic in spec.inputs))
+    cut = evidence.cut
+    snapshot = yield from _newest_snapshot(spec, ports.registry, present)
+    if cut is None and snapshot is not None:
+        cut = yield from restored(spec, ports.store, token, snapshot, starts, present)
+    origin = cut or Cut(tuple((topic, starts[topic]) for topic in spec.inputs))
     _check_not_ahead(spec, origin, present)
     cache = Cache(spec.cache_limit, whole=stage.whole)
     task = Task(spec, stage, token, origin, origin, origin, cache)
+    if snapshot is not None:
+        task.snapshot_at, task.snapshot_bytes = snapshot.offset, len(snapshot.state)
     if stage.whole:
         read = partial(ports.store.read_all, spec.id, token)
         _, states = yield from ask("store.read_all", read)
         cache.fill(states)
         stage.load(cache)
-    expected = evidence.cut
+    expected = cut
     waiting: dict[str, Sequence[Record]] = {}
     while chunk := (yield from _next_chunk(task, ports.log, present, waiting)):
         reached = task.position.moved({chunk[0].topic: chunk[-1].offset + 1})
@@ -280,9 +296,16 @@ def _restore_stored(
         expected = reached
     if expected != present:  # behind the last record there may be control records, and metadata
         yield from _replay(task, (), ports, expected, present)
-    if stage.whole and evidence.cut != present:
+    if stage.whole and cut != present:
         stage.load(cache)
     return task
+
+
+def _newest_snapshot(spec: Spec, registry: Registry, present: Cut) -> Steps[Snapshot | None]:
+    if not spec.snapshot_records:
+        return None
+    newest = partial(registry.newest_snapshot, spec.id, present.next_of(spec.inputs[0]))
+    return (yield from ask("registry.newest_snapshot", newest))
 
 
 def _next_chunk(

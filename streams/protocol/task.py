@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from headrace.streams.protocol.cache import Cache
-from headrace.streams.protocol.ports import Cut, Lost, Store, TaskId
+from headrace.streams.protocol.ports import Cut, Lost, Snapshot, Store, TaskId
 from headrace.streams.protocol.stage import Context, Effects, Stage
 from headrace.streams.protocol.steps import Steps, ask
 from headrace.streams.records import Record
@@ -27,12 +27,19 @@ class Spec:
         Whether its state lives in the store (LEARN's lives in checkpoints).
     cache_limit
         How many entries its cache keeps.
+    snapshot_records
+        After so many records of its first input its state is kept in the registry too; 0: never.
     """
 
     id: TaskId
     inputs: tuple[str, ...]
     stored: bool = True
     cache_limit: int = 100_000
+    snapshot_records: int = 0
+
+
+Keep = Callable[[TaskId, Snapshot], None]
+"""Keeps a snapshot, now or some day: :meth:`Registry.put_snapshot`, or what calls it."""
 
 
 @dataclass(slots=True)
@@ -70,6 +77,8 @@ class Task:
         The cut behind the last processed batch.
     checkpointed
         LEARN: the head of the checkpoint chain, as last seen.
+    snapshot_at, snapshot_bytes
+        Offset and size of the newest snapshot, as last seen.
     """
 
     spec: Spec
@@ -81,6 +90,8 @@ class Task:
     cache: Cache
     sequence: int = 0
     checkpointed: int = 0
+    snapshot_at: int = 0
+    snapshot_bytes: int = 0
     lost: bool = field(default=False)
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from headrace.streams.simulation.world import World
 
 VERSION = 1
+SNAPSHOT_RECORDS = 12
+"""After so many records a state is kept, where states are kept."""
+
 _NOW = datetime(2024, 5, 1, tzinfo=UTC)
 
 

@@ -17,7 +17,7 @@ from headrace.streams.simulation.check import check
 from headrace.streams.simulation.faults import Fault, Faults
 from headrace.streams.simulation.flow import Publication, Workload
 from headrace.streams.simulation.invariants import Invariant, Watch
-from headrace.streams.simulation.registry import VERSION, SimulatedRegistry
+from headrace.streams.simulation.registry import SNAPSHOT_RECORDS, VERSION, SimulatedRegistry
 from headrace.streams.simulation.strikes import FAULTS, LOSSES, OLD_OFFSETS, STRIKES, lose
 from headrace.streams.simulation.worker import Worker
 from headrace.streams.twins.broker import Broker
@@ -195,7 +195,8 @@ class World:
 
     def spec(self, decl: StageDecl, number: int) -> Spec:
         """Return a stage's task."""
-        return Spec(self.task_id(decl, number), decl.inputs, decl.stored, self.cache_limit)
+        kept = min(decl.snapshot_records, SNAPSHOT_RECORDS)
+        return Spec(self.task_id(decl, number), decl.inputs, decl.stored, self.cache_limit, kept)
 
     def hit(self, kind: str) -> Random | None:
         """Return what decides a fault's details if one of a kind strikes this call."""

@@ -13,10 +13,10 @@ import pytest
 
 from headrace.streams.flow import StageDecl
 from headrace.streams.protocol import commit as committing
-from headrace.streams.protocol import takeover
+from headrace.streams.protocol import snapshots, takeover
 from headrace.streams.protocol import task as processing
 from headrace.streams.protocol.cache import Cache
-from headrace.streams.protocol.ports import Checkpoint, Committed, Cut, Lost, TaskId
+from headrace.streams.protocol.ports import Checkpoint, Committed, Cut, Lost, Snapshot, TaskId
 from headrace.streams.protocol.stage import Context, Effects, View
 from headrace.streams.protocol.steps import Steps, ask
 from headrace.streams.protocol.takeover import Ports
@@ -309,6 +309,19 @@ def transaction_broken(patch: Patch) -> None:
     patch.setattr(TakeOver, "in_transaction", False)
 
 
+def snapshot_misnamed(patch: Patch) -> None:
+    """A snapshot is of what the store holds, under the cut that the task has come to."""
+
+    def take(task: Task, store: Any, keep: Any) -> Steps[None]:
+        def misnamed(name: TaskId, snapshot: Snapshot) -> None:
+            at = task.position
+            keep(name, Snapshot(at.offsets[0][1], at.encode(), snapshot.state))
+
+        yield from snapshots.take(task, store, misnamed)
+
+    patch.setattr(committing, "take", take)
+
+
 def _odds(**rates: int) -> Plan:
     return Plan(faults=40, rates=rates, loss="")
 
@@ -339,4 +352,5 @@ BUGS = (
     Bug("one watermark for all sources", one_watermark, _odds(crash=5, pause=5), "product"),
     Bug("unseeded order", unseeded_order),
     Bug("a transaction broken off", transaction_broken),
+    Bug("a snapshot under another cut", snapshot_misnamed, _odds(wipe=20)),
 )

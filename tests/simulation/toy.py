@@ -247,8 +247,8 @@ class ToyFlow(Flow):
         "score": (StageDecl("score", "score", ("events",), PARTITIONS),),
         "join": (
             StageDecl("route", "join", ("labels",), PARTITIONS),
-            StageDecl("join", "join", ("predictions", "routed"), PARTITIONS),
-            StageDecl("monitor", "join", ("counts",), 1),
+            StageDecl("join", "join", ("predictions", "routed"), PARTITIONS, snapshot_records=8),
+            StageDecl("monitor", "join", ("counts",), 1, snapshot_records=8),
         ),
         "learn": (StageDecl("learn", "learn", ("examples",), 1, stored=False),),
     }

@@ -105,6 +105,14 @@ class SnapshotSuite:
         registry.put_snapshot(tasks[0], snapshot(5))  # older than what is forgotten
         assert kept_of(registry, tasks[0]) == [5]
 
+    def test_snapshots_are_forgotten_without_the_task(self, registry: AnyRegistry) -> None:
+        for number in (0, 1):
+            registry.put_witness(task(number), WITNESS)
+            registry.put_snapshot(task(number), snapshot(10))
+        registry.forget_snapshots(task(0))
+        assert [kept_of(registry, task(number)) for number in (0, 1)] == [[], [10]]
+        assert registry.witness(task(0)) == WITNESS
+
     def test_chains_are_forgotten_without_snapshots(self, registry: AnyRegistry) -> None:
         registry.put_snapshot(task(), snapshot(10))
         registry.forget_checkpoints("flights", 1)

@@ -1,0 +1,135 @@
+"""Snapshots: an emptied store is restored from the newest one, and no wrong one is believed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from headrace.schemas.errors import ServiceError
+from headrace.streams.protocol.commit import commit
+from headrace.streams.protocol.ports import Cut, Snapshot
+from headrace.streams.protocol.steps import drive
+from headrace.streams.protocol.takeover import Ports
+from headrace.streams.protocol.task import Task
+from tests.unit.protocol.parts import IN, SPEC, TASK, UNLUCKY, Adds, World
+
+KEPT = replace(SPEC, snapshot_records=3)
+
+
+def run(world: World, task: Task, ports: Ports, *numbers: int) -> None:
+    """Process numbers, each in a commit of its own."""
+    for number in numbers:
+        world.publish(number)
+        drive(commit([(task, [world.batch(task, ports)])], ports))
+
+
+def sums(task: Task) -> Any:
+    return dict(task.cache.items())
+
+
+def test_a_state_is_kept_each_so_many_records() -> None:
+    world = World()
+    ports = world.ports()
+    task = world.taken(ports, Adds(whole=True), KEPT)
+    run(world, task, ports, 1, 2)
+    assert world.registry.newest_snapshot(TASK, 100) is None
+    run(world, task, ports, 3, 4, 5)
+    found = world.registry.newest_snapshot(TASK, 100)
+    assert found is not None
+    assert found.offset == task.snapshot_at < task.acked.offsets[0][1]
+    assert Cut.decode(found.cut) == Cut(((IN, found.offset),))
+    run(world, task, ports, 6)
+    assert world.registry.newest_snapshot(TASK, 100) != found
+
+
+def test_a_big_state_is_kept_more_seldom() -> None:
+    world = World()
+    ports = world.ports()
+    task = world.taken(ports, Adds(whole=True), KEPT)
+    run(world, task, ports, 1, 2, 3)
+    kept_at, task.snapshot_bytes = task.snapshot_at, 1_000
+    run(world, task, ports, *[1] * 4)
+    assert task.snapshot_at == kept_at
+    run(world, task, ports, *[1] * 8)
+    assert task.snapshot_at > kept_at
+
+
+def test_an_emptied_store_is_restored_from_the_newest_snapshot() -> None:
+    world = World()
+    ports = world.ports()
+    task = world.taken(ports, Adds(whole=True), KEPT)
+    run(world, task, ports, 1, 2, 3, 4, 5)
+    world.store.wipe()
+    replayed: list[int] = []
+
+    class Notes(Adds):
+        def apply(self, prepared: Any, *rest: Any) -> Any:
+            replayed.extend(number for _, number in prepared)
+            return super().apply(prepared, *rest)
+
+    again = world.ports()
+    restored = world.taken(again, Notes(whole=True), KEPT)
+    assert replayed == [4, 5]
+    assert sums(restored) == sums(task)
+    assert restored.snapshot_at == task.snapshot_at
+    run(world, restored, again, 6)
+    assert sums(restored)["b'k'"] == 21
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Snapshot(5, Cut(((IN, 99),)).encode(), b"\x80"),  # beyond what is committed
+        Snapshot(5, Cut((("other", 5),)).encode(), b"\x80"),
+        Snapshot(5, "no cut", b"\x80"),
+        Snapshot(5, Cut(((IN, 5),)).encode(), b"\xc1"),  # no state
+    ],
+)
+def test_a_snapshot_that_cannot_be_is_not_believed(wrong: Snapshot) -> None:
+    world = World()
+    ports = world.ports()
+    task = world.taken(ports, Adds(whole=True), KEPT)
+    run(world, task, ports, 1, 2, 3, 4, 5)
+    world.registry.put_snapshot(TASK, wrong)
+    world.store.wipe()
+    assert sums(world.taken(world.ports(), Adds(whole=True), KEPT)) == sums(task)
+
+
+def test_a_snapshot_before_the_task_s_history_is_not_believed() -> None:
+    world = World()
+    world.publish(UNLUCKY, 1, 2)
+    ports = world.ports()
+    task = world.taken(ports, Adds(whole=True), KEPT, start_at_end=True)
+    world.registry.put_snapshot(TASK, Snapshot(1, Cut(((IN, 1),)).encode(), b"\x80"))
+    run(world, task, ports, 3)
+    world.store.wipe()
+    restored = world.taken(world.ports(), Adds(whole=True), KEPT)
+    assert sums(restored) == sums(task) == {"b'k'": 3}
+
+
+def test_a_registry_that_is_away_delays_nothing() -> None:
+    def away(*_: Any) -> None:
+        raise ServiceError("away")
+
+    world = World()
+    ports = replace(world.ports(), keep=away)
+    task = world.taken(ports, Adds(whole=True), KEPT)
+    run(world, task, ports, 1, 2, 3, 4)
+    assert sums(task)["b'k'"] == 10
+    assert world.registry.newest_snapshot(TASK, 100) is None
+    assert task.snapshot_at
+
+
+def test_a_task_that_is_somebody_else_s_keeps_nothing() -> None:
+    world = World()
+    ports = world.ports()
+    task = world.taken(ports, Adds(whole=True), KEPT)
+    run(world, task, ports, 1, 2)
+    world.publish(3)
+    batch = world.batch(task, ports)
+    world.store.claim(TASK, "another")
+    drive(commit([(task, [batch])], ports))
+    assert task.lost
+    assert world.registry.newest_snapshot(TASK, 100) is None
