@@ -17,10 +17,10 @@ from headrace.streams.protocol.ports import Cut, Lost, Snapshot, Store
 from headrace.streams.protocol.steps import Steps, ask
 from headrace.streams.protocol.task import Keep, Spec, Task
 
-SNAPSHOT_RECORDS = 20_000
+SNAPSHOT_RECORDS = 5_000
 """After so many records of its first input a task's state is kept again."""
 
-BYTES_PER_RECORD = 100
+BYTES_PER_RECORD = 400
 """A big state is kept more seldom: that costs at most so much for each record."""
 
 

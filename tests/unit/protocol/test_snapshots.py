@@ -49,7 +49,7 @@ def test_a_big_state_is_kept_more_seldom() -> None:
     ports = world.ports()
     task = world.taken(ports, Adds(whole=True), KEPT)
     run(world, task, ports, 1, 2, 3)
-    kept_at, task.snapshot_bytes = task.snapshot_at, 1_000
+    kept_at, task.snapshot_bytes = task.snapshot_at, 4_000
     run(world, task, ports, *[1] * 4)
     assert task.snapshot_at == kept_at
     run(world, task, ports, *[1] * 8)
