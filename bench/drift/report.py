@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import inf, isinf
+from statistics import median
 
 from bench.drift.rivals import Tuned, name_of
 from bench.drift.trial import AFTER, NULL_DAYS, Delays, Nulls, expected, interval
@@ -74,7 +75,8 @@ def _print_sums(found: Sequence[Delays]) -> None:
             seen = _seen(ours, best)
             print(f"\n{sort}, {said}: {target} than River's best of each change in "
                   f"{_met(seen, share)} of {len(seen)}; not longer in {_met(seen, 1.0)}; "
-                  f"{len(best) - len(seen)} more nobody saw.")  # fmt: skip
+                  f"{len(best) - len(seen)} more nobody saw. In the median of the changes it "
+                  f"takes {_ratio(seen):.2f} of the best's time.")  # fmt: skip
             for name in names:
                 seen = _seen(ours, [each.rivals.get(name, inf) for each in here])
                 print(f"  than {name} alone: {_met(seen, share)} of {len(seen)}")
@@ -83,6 +85,12 @@ def _print_sums(found: Sequence[Delays]) -> None:
 def _seen(ours: Sequence[float], theirs: Sequence[float]) -> list[tuple[float, float]]:
     """Return the delays of what either has seen."""
     return [pair for pair in zip(ours, theirs, strict=True) if not isinf(min(pair))]
+
+
+def _ratio(pairs: Sequence[tuple[float, float]]) -> float:
+    """Return the median of by how much our delays are longer; what they never see counts as 0."""
+    found = [0.0 if isinf(theirs) else ours / theirs for ours, theirs in pairs]
+    return median(found) if found else inf
 
 
 def _met(pairs: Sequence[tuple[float, float]], share: float) -> int:
