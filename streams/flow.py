@@ -85,17 +85,15 @@ class StageParts:
 
 def stage_decls(plan: Plan, partitions: Partitions) -> tuple[StageDecl, ...]:
     """Return the stages of a pipeline, in the order in which records flow."""
-    topics = plan.topics
+    topics, kept = plan.topics, SNAPSHOT_RECORDS
     decls = [StageDecl("score", "score", (topics.events,), partitions.events)]
     if plan.labels == "topic":
         inputs = (topics.predictions, topics.labels_routed)
         decls += [
-            StageDecl("route", "join", (topics.labels,), partitions.labels),
-            StageDecl("join", "join", inputs, partitions.predictions),
+            StageDecl("route", "join", (topics.labels,), partitions.labels, True, kept),
+            StageDecl("join", "join", inputs, partitions.predictions, True, kept),
         ]
-    # Counts come by the batch, for ever, and all of MONITOR's state is read at once anyway.
-    kept = SNAPSHOT_RECORDS
-    decls.append(StageDecl("monitor", "join", (topics.counts,), 1, snapshot_records=kept))
+    decls.append(StageDecl("monitor", "join", (topics.counts,), 1, True, kept))
     decls.append(StageDecl("learn", "learn", (topics.examples,), 1, stored=False))
     return tuple(decls)
 

@@ -23,6 +23,9 @@ SNAPSHOT_RECORDS = 5_000
 BYTES_PER_RECORD = 400
 """A big state is kept more seldom: that costs at most so much for each record."""
 
+SNAPSHOT_BYTES_MAX = 16 * 1024 * 1024
+"""A bigger state is not kept: SQL is no place for it, and the log has it all."""
+
 
 def is_due(task: Task) -> bool:
     """Return whether so much has been processed since the last snapshot that one is due."""
@@ -45,6 +48,8 @@ def take(task: Task, store: Store, keep: Keep) -> Steps[None]:
         return
     snapshot = Snapshot(cut.offsets[0][1], cut.encode(), msgpack.packb(dict(states)))
     task.snapshot_at, task.snapshot_bytes = snapshot.offset, len(snapshot.state)
+    if task.snapshot_bytes > SNAPSHOT_BYTES_MAX:
+        return
     try:
         yield from ask("registry.put_snapshot", partial(keep, task.spec.id, snapshot))
     except ServiceError:

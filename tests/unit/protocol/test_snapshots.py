@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from headrace.schemas.errors import ServiceError
+from headrace.streams.protocol import snapshots
 from headrace.streams.protocol.commit import commit
 from headrace.streams.protocol.ports import Cut, Snapshot
 from headrace.streams.protocol.steps import drive
@@ -54,6 +55,16 @@ def test_a_big_state_is_kept_more_seldom() -> None:
     assert task.snapshot_at == kept_at
     run(world, task, ports, *[1] * 8)
     assert task.snapshot_at > kept_at
+
+
+def test_a_state_that_is_too_big_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "SNAPSHOT_BYTES_MAX", 3)
+    world = World()
+    ports = world.ports()
+    task = world.taken(ports, Adds(whole=True), KEPT)
+    run(world, task, ports, 1, 2, 3, 4)
+    assert task.snapshot_at
+    assert world.registry.newest_snapshot(TASK, 100) is None
 
 
 def test_an_emptied_store_is_restored_from_the_newest_snapshot() -> None:
