@@ -156,8 +156,10 @@ class Ledger:
     def kept_total(self, view: View, span: Span, segment: str) -> Totals:
         """Return the totals of a window that is looked at often, or soon a tile later.
 
-        They are not to be changed, and all must have been posted.
+        They are not to be changed, and all must have been posted. A tile's own are no sums.
         """
+        if span is not None and span[1] - span[0] == self._tile_ms:
+            return self.total(view, span, segment)
         if span not in self._sums:
             self._sums[span] = {} if span is None else self._slide(view, span)
         sums = self._sums[span]

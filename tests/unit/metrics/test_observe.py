@@ -167,13 +167,25 @@ def test_sums_of_families_that_are_full_are_made_anew(monkeypatch: pytest.Monkey
     ledger = Ledger(10)
     take(ledger, view, 0, everything(a=1))
     ledger.post(view)
-    assert ledger.kept_total(view, (0, 10), "all") == {"f": {"a": 1}}
+    assert ledger.kept_total(view, (0, 20), "all") == {"f": {"a": 1}}
     for offset in (1, 2):
         take(ledger, view, offset, everything(b=1))
         ledger.post(view)
-        found = ledger.kept_total(view, (0, 10), "all")
-        assert found == ledger.total(view, (0, 10), "all")
+        found = ledger.kept_total(view, (0, 20), "all")
+        assert found == ledger.total(view, (0, 20), "all")
     assert found == {"f": {"a": 1, totals.OTHER: 2}}
+
+
+def test_sums_of_windows_that_have_gone_by_do_not_pile_up() -> None:
+    view: Any = States()
+    ledger = Ledger(10)
+    for place in range(0, 500, 10):
+        take(ledger, view, place, Placed(place, "all", {"f:a": place}, {}, [], {}))
+        ledger.post(view)
+        for width in (10, 20, 50):
+            span = (place + 10 - width, place + 10)
+            assert ledger.kept_total(view, span, "all") == ledger.total(view, span, "all")
+    assert len(ledger._sums) == 2  # of the newest window of each length but the least
 
 
 def test_the_journal_is_posted_when_it_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
