@@ -129,6 +129,7 @@ def test_its_workers_are_killed_and_so_is_it(system: System, stack: Stack) -> No
         wait_until(watch.sees_all, RECOVERY_S, "there are outputs")
         watch.settle()
         for names in (["score-0"], ["score-1"], ["join-0"], ["learn-0"], sorted(WORKERS)):
+            supervised.wait_running()
             struck_s, killed = time.time(), [supervised.pids()[name] for name in names]
             for pid in killed:
                 os.kill(pid, signal.SIGKILL)
