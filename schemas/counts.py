@@ -96,9 +96,11 @@ def readable(record: Mapping[str, Any]) -> dict[str, Any]:
     --------
     >>> cell = {"tile": 0, "segment": "all", "values": {"events": 3}}
     >>> cell.update(buckets={"score": pack({-64: 2, 7: 1})})
-    >>> cell.update(segments=["kind=a", "kind=b"], columns={"events": [1, 2]})
+    >>> cell.update(segments=["kind=a", "kind=b"], columns={"events": [1, 0]})
     >>> readable({"stage": "score", "cells": [cell]})["cells"][0]["score"]
     {-64: 2, 7: 1}
+    >>> readable({"cells": [cell]})["cells"][0]["kind=a"]
+    {'events': 1}
     """
     return {**record, "cells": [_opened(cell) for cell in record["cells"]]}
 

@@ -55,6 +55,7 @@ class Calendar(NamedTuple):
         --------
         >>> Calendar.of(6 * 3_600_000).dates(3, 2)
         array([0, 1, 1, 1, 1, 2, 2, 2])
+        >>> Calendar.of(7 * 3_600_000).dates(3, 2)
         """
         if self.block_ms != DAY_MS:
             return None

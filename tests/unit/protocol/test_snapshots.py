@@ -144,3 +144,18 @@ def test_a_task_that_is_somebody_else_s_keeps_nothing() -> None:
     drive(commit([(task, [batch])], ports))
     assert task.lost
     assert world.registry.newest_snapshot(TASK, 100) is None
+
+
+def test_a_store_that_changes_hands_or_forgets_before_it_is_read_is_not_kept() -> None:
+    world = World()
+    ports = world.ports()
+    task = world.taken(ports, Adds(whole=True), KEPT)
+    run(world, task, ports, 1)
+    world.store.wipe()
+    world.store.claim(TASK, task.token)  # a replica that has the claim, and no write yet
+    drive(snapshots.take(task, ports.store, world.registry.put_snapshot))
+    assert not task.lost
+    world.store.claim(TASK, "another")
+    drive(snapshots.take(task, ports.store, world.registry.put_snapshot))
+    assert task.lost
+    assert world.registry.newest_snapshot(TASK, 100) is None
