@@ -257,8 +257,7 @@ class Watch:
         ):
             learner = state["streams"][key]
             if learner["episode"] is None and strength >= EARLY:
-                rows = slice(board.starts[i], board.starts[i + 1])
-                learner["episode"] = self._begun(sums, slot, rows, strengths[rows], together[i])
+                learner["episode"] = self._begun(board, sums, i, slot, strengths, together)
                 until_ms = tile_start_ms + self._terms.tile_ms
                 verdicts.append(self._verdict(state, sums, i, "begun", until_ms, strength))
         return verdicts
@@ -295,8 +294,7 @@ class Watch:
                     forgotten.append(key)
                 continue
             if learner["episode"] is None:
-                rows = slice(board.starts[i], board.starts[i + 1])
-                learner["episode"] = self._begun(sums, slot, rows, strengths[rows], together[i])
+                learner["episode"] = self._begun(board, sums, i, slot, strengths, together)
                 said: str | None = "begun"
             else:
                 said = step(learner["episode"], slot, self._calendar.slots, strength)
@@ -312,15 +310,17 @@ class Watch:
         return verdicts
 
     def _begun(
-        self, sums: Sums, slot: int, rows: slice, strengths: Floats, together: Floats
+        self, board: Board, sums: Sums, place: int, slot: int, strengths: Floats, together: Floats
     ) -> Episode:
-        """Return an alarm that begins, by the sum or the length that is strongest."""
-        if together.max() > strengths.max():
-            span = int(together.argmax())
-            scalar = int(strengths[:, span].argmax())
+        """Return an alarm that begins, by the stream's sum or length that is strongest."""
+        start, end = board.starts[place : place + 2]
+        singly, length = strengths[start:end], together[place]
+        if length.max() > singly.max():
+            span = int(length.argmax())
+            scalar = int(singly[:, span].argmax())
         else:
-            scalar, span = divmod(int(strengths.argmax()), len(self._spans))
-        since = sums.since_of(rows.start + scalar, span, slot)
+            scalar, span = divmod(int(singly.argmax()), len(self._spans))
+        since = sums.since_of(start + scalar, span, slot)
         return begun(slot, since, scalar, span)
 
     def _forget(self, state: State, keys: Sequence[str]) -> None:
