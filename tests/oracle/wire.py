@@ -21,7 +21,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Bad(Exception):
-    """A record that is no event or label; its text is the reason code, then the field at fault."""
+    """A record that is no event or label; its text is the reason code. ``field`` is at fault."""
 
     def __init__(self, code: str, field: str | None = None) -> None:
         super().__init__(code)

@@ -19,6 +19,13 @@ from tests.unit.protocol.parts import IN, SPEC, TASK, UNLUCKY, Adds, World
 KEPT = replace(SPEC, snapshot_records=3)
 
 
+def owned() -> tuple[World, Ports, Task]:
+    """Return a world, and a process in it that owns the task."""
+    world = World()
+    ports = world.ports()
+    return world, ports, world.taken(ports, Adds(whole=True), KEPT)
+
+
 def run(world: World, task: Task, ports: Ports, *numbers: int) -> None:
     """Process numbers, each in a commit of its own."""
     for number in numbers:
@@ -31,9 +38,7 @@ def sums(task: Task) -> Any:
 
 
 def test_a_state_is_kept_each_so_many_records() -> None:
-    world = World()
-    ports = world.ports()
-    task = world.taken(ports, Adds(whole=True), KEPT)
+    world, ports, task = owned()
     run(world, task, ports, 1, 2)
     assert world.registry.newest_snapshot(TASK, 100) is None
     run(world, task, ports, 3, 4, 5)
@@ -46,9 +51,7 @@ def test_a_state_is_kept_each_so_many_records() -> None:
 
 
 def test_a_big_state_is_kept_more_seldom() -> None:
-    world = World()
-    ports = world.ports()
-    task = world.taken(ports, Adds(whole=True), KEPT)
+    world, ports, task = owned()
     run(world, task, ports, 1, 2, 3)
     kept_at, task.snapshot_bytes = task.snapshot_at, 4_000
     run(world, task, ports, *[1] * 4)
@@ -59,18 +62,14 @@ def test_a_big_state_is_kept_more_seldom() -> None:
 
 def test_a_state_that_is_too_big_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshots, "SNAPSHOT_BYTES_MAX", 3)
-    world = World()
-    ports = world.ports()
-    task = world.taken(ports, Adds(whole=True), KEPT)
+    world, ports, task = owned()
     run(world, task, ports, 1, 2, 3, 4)
     assert task.snapshot_at
     assert world.registry.newest_snapshot(TASK, 100) is None
 
 
 def test_an_emptied_store_is_restored_from_the_newest_snapshot() -> None:
-    world = World()
-    ports = world.ports()
-    task = world.taken(ports, Adds(whole=True), KEPT)
+    world, ports, task = owned()
     run(world, task, ports, 1, 2, 3, 4, 5)
     world.store.wipe()
     replayed: list[int] = []
@@ -99,9 +98,7 @@ def test_an_emptied_store_is_restored_from_the_newest_snapshot() -> None:
     ],
 )
 def test_a_snapshot_that_cannot_be_is_not_believed(wrong: Snapshot) -> None:
-    world = World()
-    ports = world.ports()
-    task = world.taken(ports, Adds(whole=True), KEPT)
+    world, ports, task = owned()
     run(world, task, ports, 1, 2, 3, 4, 5)
     world.registry.put_snapshot(TASK, wrong)
     world.store.wipe()
@@ -134,9 +131,7 @@ def test_a_registry_that_is_away_delays_nothing() -> None:
 
 
 def test_a_task_that_is_somebody_else_s_keeps_nothing() -> None:
-    world = World()
-    ports = world.ports()
-    task = world.taken(ports, Adds(whole=True), KEPT)
+    world, ports, task = owned()
     run(world, task, ports, 1, 2)
     world.publish(3)
     batch = world.batch(task, ports)
@@ -147,9 +142,7 @@ def test_a_task_that_is_somebody_else_s_keeps_nothing() -> None:
 
 
 def test_a_store_that_changes_hands_or_forgets_before_it_is_read_is_not_kept() -> None:
-    world = World()
-    ports = world.ports()
-    task = world.taken(ports, Adds(whole=True), KEPT)
+    world, ports, task = owned()
     run(world, task, ports, 1)
     world.store.wipe()
     lost = []
