@@ -32,7 +32,9 @@ NO_TILE = -1
 """The tile of what has no event time."""
 
 LIMB_BITS = 48
-LIMBS_MAX = 5
+LIMBS_MAX = 8
+"""Enough for fourth powers of numbers of at most 2e18 in millionths, of 2**40 events."""
+
 LIMB_MAX = 1 << 62
 """A count beyond this in magnitude is split."""
 
@@ -55,16 +57,25 @@ def limbs(name: str, value: int) -> Pairs:
     [('y', 12)]
     >>> limbs("y", -(2**64 + 5))
     [('y', -5), ('y^1', -65536)]
+    >>> limbs("y^1", 2**64 + 5)
+    [('y^1', 5), ('y^2', 65536)]
     """
     if -LIMB_MAX < value < LIMB_MAX:
         return [(name, value)]
-    sign, rest, found, place = (-1 if value < 0 else 1), abs(value), [], 0
+    stem, place = _place_of(name)
+    sign, rest, found = (-1 if value < 0 else 1), abs(value), []
     while rest:
         rest, digit = divmod(rest, 1 << LIMB_BITS)
         if digit:
-            found.append((f"{name}^{place}" if place else name, sign * digit))
+            found.append((f"{stem}^{place}" if place else stem, sign * digit))
         place += 1
     return found
+
+
+def _place_of(name: str) -> tuple[str, int]:
+    """Return whose digit a count is, and which: a digit's sum is split as well, one day."""
+    stem, caret, place = name.rpartition("^")
+    return (stem, int(place)) if caret and place.isdecimal() else (name, 0)
 
 
 def whole(values: Mapping[str, int], name: str) -> int:

@@ -86,6 +86,15 @@ def test_sums_beyond_64_bits_are_split_into_limbs() -> None:
     assert all(-(2**63) <= n < 2**63 for n in found[PLAIN].values())
 
 
+def test_a_sum_that_has_been_added_up_for_years_is_exact() -> None:
+    found: Totals = {}
+    each = dict(limbs("outcome.fourth", 2**324 - 1))
+    for _ in range(60):
+        add_values(found, {name: n << 9 for name, n in each.items()})  # of so many records
+    assert max(found[""].values()) < LIMB_MAX
+    assert plain(found, "outcome.fourth") == 60 * 2**9 * (2**324 - 1)
+
+
 def test_a_family_takes_no_more_keys_than_its_bound() -> None:
     found: Totals = {}
     for number in range(KEYS_MAX + 10):
