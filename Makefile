@@ -6,8 +6,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.headrace-installed
 export PYTHONHASHSEED ?= 0
+MAKEFLAGS += --no-print-directory
 
-.PHONY: help setup demo test test-unit test-simulation test-integration check coverage format lint types contracts bench drift-bench storms simulate faults clean
+.PHONY: help setup demo test test-and-check test-real test-pure test-unit test-simulation test-integration check coverage format lint types contracts bench drift-bench storms simulate faults clean
 
 help: ## Show these targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -26,8 +27,25 @@ setup: $(STAMP) ## Make .venv with pinned dependencies.
 demo: $(STAMP) ## Run a week of flights through the whole system, live.
 	@$(BIN)/headrace demo $(ARGS)
 
+# Tests on real services mostly wait: what only computes runs beside them, at a low priority.
+# An expression and its contrary: no test is in neither. What is asked for by ARGS is one run.
+REAL := integration or timed
+BESIDE := $(BIN)/python -m tests.beside "$(MAKE) test-real"
 test: $(STAMP) ## Pass all tests, those on real Kafka, Valkey and PostgreSQL among them.
+ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
+else
+	@$(BESIDE) "$(MAKE) test-pure"
+endif
+
+test-and-check: $(STAMP) ## Both at once, as .ci/run does it.
+	@$(BESIDE) "$(MAKE) --keep-going test-pure check"
+
+test-real: $(STAMP)
+	@$(BIN)/python -m pytest --durations=10 -m "$(REAL)"
+
+test-pure: $(STAMP)
+	@$(BIN)/python -m pytest --durations=10 -m "not ($(REAL))" --hypothesis-profile=unhurried
 
 test-unit: $(STAMP) ## The pure tests alone: under a minute.
 	@$(BIN)/python -m pytest -m "not integration and not simulation and not slow" $(ARGS)

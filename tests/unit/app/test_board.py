@@ -4,7 +4,11 @@ import json
 import threading
 import time
 
+import pytest
+
 from headrace.app.board import alive, board_of, lag_of
+
+pytestmark = pytest.mark.timed
 
 
 class Board:

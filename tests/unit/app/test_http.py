@@ -17,6 +17,8 @@ from prometheus_client.registry import Collector
 from headrace.app.http import Server, serve
 from headrace.schemas.errors import SettingsError
 
+pytestmark = pytest.mark.timed
+
 
 class Records(Collector):
     def collect(self) -> Iterator[CounterMetricFamily]:

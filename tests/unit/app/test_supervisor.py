@@ -15,6 +15,8 @@ import pytest
 from headrace.app import supervisor as module
 from headrace.app.supervisor import Slot, Spare, Supervisor, WorkerCommand, slots_of
 
+pytestmark = pytest.mark.timed
+
 ONE, TWO = Slot("score", 0), Slot("learn", 0)
 
 STAYS = """

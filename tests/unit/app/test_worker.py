@@ -17,6 +17,8 @@ import pytest
 
 from headrace.app.stack.process import LOOPBACK, free_port
 
+pytestmark = pytest.mark.timed
+
 FLIGHTS = Path(__file__).parents[3] / "examples" / "flights" / "pipeline.py"
 
 

@@ -103,6 +103,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.timed
 def test_a_process_that_hangs_is_ended_from_outside() -> None:
     done = subprocess.run(
         [sys.executable, "-c", HANGS], capture_output=True, text=True, timeout=30, check=False

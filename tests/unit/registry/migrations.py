@@ -123,6 +123,7 @@ class MigrationSuite:
             each.check()
             each.close()
 
+    @pytest.mark.timed
     def test_processes_migrate_at_once(self, url: str) -> None:
         started = [
             subprocess.Popen(
