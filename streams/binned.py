@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from headrace.streams.buckets import number_edges
 from headrace.streams.figures import Figure
+from headrace.streams.intervals import GAPS_MIN, absolute_gaps, mean
 from headrace.streams.totals import family_sum
 
 OTHER_RANK = -(2**63)
@@ -77,7 +78,8 @@ class Calibration(NamedTuple):
     ----------
     error
         The expected calibration error; ``detail`` has of each bin, by its number, the mean
-        probability and the share that came true: ``said.3``, ``came.3``.
+        probability and the share that came true: ``said.3``, ``came.3``. From less than
+        :data:`~headrace.streams.intervals.GAPS_MIN` answers it has no interval.
     bias
         The mean probability less the share that came true.
     """
@@ -87,7 +89,11 @@ class Calibration(NamedTuple):
 
 
 def calibration_error(
-    sure: Mapping[str, int], sums: Callable[[str], int], hits: Mapping[str, int], unit: int
+    sure: Mapping[str, int],
+    sums: Callable[[str], int],
+    squares: Callable[[str], int],
+    hits: Mapping[str, int],
+    unit: int,
 ) -> Calibration:
     """Return the expected calibration error over bins of equal width, and the bias.
 
@@ -97,6 +103,8 @@ def calibration_error(
         How many answers each bin has.
     sums
         The sum of a bin's probabilities, in ``1 / unit``.
+    squares
+        The sum of the squares of how far a bin's probabilities are from what came, in ``1 / unit``.
     hits
         How many of each bin came true.
     """
@@ -104,12 +112,22 @@ def calibration_error(
     if not n:
         return Calibration(Figure(None, 0), Figure(None, 0))
     gaps, detail = [], {"bins": float(len(sure))}
-    for place in sorted(sure, key=rank_of):
+    places = sorted(sure, key=rank_of)
+    for place in places:
         gaps.append(sums(place) - unit * hits.get(place, 0))
         detail[f"said.{place}"] = sums(place) / (unit * sure[place])
         detail[f"came.{place}"] = hits.get(place, 0) / sure[place]
-    error = sum(map(abs, gaps)) / (unit * n)
-    return Calibration(Figure(error, n, detail), Figure(sum(gaps) / (unit * n), n))
+    off, squared = sum(map(abs, gaps)), [unit * squares(place) for place in places]
+    if n >= GAPS_MIN and n * sum(squared) > off * off:  # else squares were not counted
+        scale = unit * n
+        spreads = [
+            max(0, n * square - gap * gap) / (scale * scale * (n - 1))
+            for square, gap in zip(squared, gaps, strict=True)
+        ]
+        bounds = absolute_gaps([gap / scale for gap in gaps], spreads)
+        detail["low"], detail["high"] = bounds[0], min(1.0, bounds[1])
+    bias = mean(sum(gaps), sum(squared), n, unit, least=-1.0, most=1.0)
+    return Calibration(Figure(off / (unit * n), n, detail), bias)
 
 
 def quantile(family: Mapping[str, int] | None, hundredths: int) -> Figure:

@@ -6,11 +6,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from math import sqrt
 
 from headrace.streams.binned import auc, calibration_error
 from headrace.streams.figures import Figure
-from headrace.streams.intervals import mean, of_ranks, of_values, share
+from headrace.streams.intervals import (
+    OfClass,
+    Powers,
+    explained,
+    mean,
+    mean_f1,
+    of_ranks,
+    of_values,
+    root_mean_square,
+    share,
+)
 from headrace.streams.observe import whole
 from headrace.streams.outcomes import MILLION, SURE_AND_WRONG
 from headrace.streams.pipeline import Cost
@@ -132,9 +141,11 @@ def _log_loss(prefix: str, totals: Totals) -> Named:
 def _calibration(prefix: str, totals: Totals) -> Named:
     """Return how far probabilities are from what comes true: by tenths, and all in all."""
     sums = totals.get(f"{prefix}.sure_sum", {})
+    squares = totals.get(f"{prefix}.sure_squared", {})
     found = calibration_error(
         totals.get(f"{prefix}.sure", {}),
         lambda place: whole(sums, place),
+        lambda place: whole(squares, place),
         totals.get(f"{prefix}.sure_hit", {}),
         MILLION,
     )
@@ -174,10 +185,12 @@ def _class_log_loss(prefix: str, totals: Totals) -> Named:
 
 def _macro_f1(actual: Family, said: Family, hit: Family, n: int) -> Figure:
     """Return the mean F1 of all classes that were true or said; :data:`OTHER` is none."""
-    classes = sorted((actual.keys() | said.keys()) - {OTHER})
-    scores = [2 * hit.get(name, 0) / (actual.get(name, 0) + said.get(name, 0)) for name in classes]
-    value = sum(scores) / len(scores) if scores else None
-    return Figure(value, n, {"classes": float(len(classes))})
+    names = sorted((actual.keys() | said.keys()) - {OTHER})
+    classes = [OfClass(actual.get(name, 0), said.get(name, 0), hit.get(name, 0)) for name in names]
+    found = mean_f1(classes, n)
+    if OTHER in actual or OTHER in said:  # what of it was taken for what is not known
+        return found._replace(detail={"classes": found.detail["classes"]})
+    return found
 
 
 def _regression(prefix: str, totals: Totals, _: Cost | None) -> Named:
@@ -185,13 +198,10 @@ def _regression(prefix: str, totals: Totals, _: Cost | None) -> Named:
     n = family.get(f"{prefix}.n", 0)
     if not n:
         return
-    squared, label, label_squared = (
-        whole(family, f"{prefix}.{name}") for name in ("squared", "label", "label_squared")
-    )
+    sums = Powers(*(whole(family, f"{prefix}.{name}") for name in Powers._fields))
     yield from _mae(prefix, totals)
-    yield "rmse", Figure(sqrt(squared / (MILLION * MILLION * n)), n)
-    spread = n * label_squared - label * label  # n**2 times the variance, exact
-    yield "r2", Figure(1 - (n * squared) / spread if spread else None, n)
+    yield "rmse", root_mean_square(sums.squared, sums.fourth, n, MILLION)
+    yield "r2", explained(sums, n)
     yield "covered", share(family.get(f"{prefix}.covered", 0), n)
 
 

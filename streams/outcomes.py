@@ -20,6 +20,18 @@ SURE_AND_WRONG = round(-MILLION * log(PROBABILITY_MIN))
 """Logarithmic loss, in millionths, of an answer that was sure and wrong."""
 
 CALIBRATION_BINS = 10
+OF_NUMBERS = (
+    "fourth",
+    "label",
+    "label_squared",
+    "label_cubed",
+    "label_fourth",
+    "squared_label",
+    "squared_label_squared",
+)
+"""What is added up of numbers beside their errors: the fourth power of the error; powers of the
+label; the squared error times the label, and times its square."""
+
 NUMBER_MAX = 1e18
 """Predictions and labels of greater magnitude count as this."""
 
@@ -69,15 +81,21 @@ def _doubt(score: float) -> int:
     return _fixed(-score * log(likely[0]) - (1.0 - score) * log(likely[1]))
 
 
-def _calibration(prefix: str) -> Callable[[float, bool], Pairs]:
+def _off(score: float, hit: bool) -> int:
+    """Return the square of how far a probability is from what came."""
+    return _fixed((score - hit) ** 2)
+
+
+def _calibration(prefix: str) -> Callable[[float, bool, int], Pairs]:
+    whats = ("sure", "sure_sum", "sure_squared", "sure_hit")
     names = [
-        tuple(f"{prefix}.{what}:{place}" for what in ("sure", "sure_sum", "sure_hit"))
-        for place in range(CALIBRATION_BINS)
+        tuple(f"{prefix}.{what}:{place}" for what in whats) for place in range(CALIBRATION_BINS)
     ]
 
-    def calibration(score: float, hit: bool) -> Pairs:
-        sure, total, hits = names[min(int(score * CALIBRATION_BINS), CALIBRATION_BINS - 1)]
-        pairs = [(sure, 1), (total, _fixed(score))]
+    def calibration(score: float, hit: bool, off: int) -> Pairs:
+        place = min(int(score * CALIBRATION_BINS), CALIBRATION_BINS - 1)
+        sure, total, squared, hits = names[place]
+        pairs = [(sure, 1), (total, _fixed(score)), (squared, off)]
         return [*pairs, (hits, 1)] if hit else pairs
 
     return calibration
@@ -114,15 +132,21 @@ def _binary(prefix: str) -> Judge:
         if said is None or score is None:
             return decision, []
         surprise = _surprise(score if label else 1.0 - score)
-        off = _fixed((score - label) ** 2)
+        off = _off(score, label)
+        each = [
+            *decision,
+            (scored, 1),
+            (loss, surprise),
+            (loss_squared, surprise * surprise),
+            (expected, _doubt(score)),
+        ]
         rest = [
             (sides[label][probability_bucket(score)], 1),
-            (loss_squared, surprise * surprise),
             (brier, off),
             (brier_squared, off * off),
-            *calibration(score, label),
+            *calibration(score, label, off),
         ]
-        return [*decision, (scored, 1), (loss, surprise), (expected, _doubt(score))], rest
+        return each, rest
 
     return judge
 
@@ -158,24 +182,35 @@ def _multiclass(prefix: str) -> Judge:
         if score is None or probabilities is None:
             return pairs, rest
         surprise = _surprise(probabilities.get(label, 0.0))
-        pairs += [(scored, 1), (loss, surprise)]
-        rest.append((loss_squared, surprise * surprise))
-        return pairs, rest + calibration(score, said == label)
+        pairs += [(scored, 1), (loss, surprise), (loss_squared, surprise * surprise)]
+        hit = said == label
+        return pairs, rest + calibration(score, hit, _off(score, hit))
 
     return judge
 
 
 def _regression(prefix: str) -> Judge:
-    names = [f"{prefix}.{what}" for what in ("squared", "label", "label_squared")]
-    covered = f"{prefix}.covered"
+    n, absolute, squared, covered = (
+        f"{prefix}.{name}" for name in ("n", "absolute", "squared", "covered")
+    )
+    names = [f"{prefix}.{what}" for what in OF_NUMBERS]
 
     def judge(label: float, said: float | None, *_: Any) -> tuple[Pairs, Pairs]:
         if said is None:
             return [(f"{prefix}.unscored", 1)], []
         truth, answer = _bounded(label), _bounded(said)
         error = answer - truth
-        further = (error * error, truth, truth * truth)
-        pairs = [(f"{prefix}.n", 1), (f"{prefix}.absolute", abs(error))]
+        off, truth_squared = error * error, truth * truth
+        further = (
+            off * off,
+            truth,
+            truth_squared,
+            truth * truth_squared,
+            truth_squared * truth_squared,
+            off * truth,
+            off * truth_squared,
+        )
+        pairs = [(n, 1), (absolute, abs(error)), (squared, off)]
         rest = list(zip(names, further, strict=True))
         return pairs, [*rest, (covered, 1)] if error >= 0 else rest
 

@@ -157,6 +157,7 @@ def _outcome(prefix: str, label: bool, score: float) -> list[tuple[str, int]]:
         _confusion(prefix, label, score >= 0.5),
         (f"{prefix}.scored", 1),
         (f"{prefix}.log_loss", _log_loss(label, score)),
+        (f"{prefix}.log_loss_squared", _log_loss(label, score) ** 2),
         (f"{prefix}.expected", _entropy(score)),
     ]
 
@@ -175,11 +176,11 @@ def _spread(prefix: str, label: bool, score: float) -> list[tuple[str, int]]:
     tenth = min(int(score * 10), 9)
     pairs = [
         (f"{prefix}.{str(label).lower()}:{probability_bucket(score)}", 1),
-        (f"{prefix}.log_loss_squared", _log_loss(label, score) ** 2),
         (f"{prefix}.brier", millionths((score - label) ** 2)),
         (f"{prefix}.brier_squared", millionths((score - label) ** 2) ** 2),
         (f"{prefix}.sure:{tenth}", 1),
         (f"{prefix}.sure_sum:{tenth}", millionths(score)),
+        (f"{prefix}.sure_squared:{tenth}", millionths((score - label) ** 2)),
     ]
     return [*pairs, (f"{prefix}.sure_hit:{tenth}", 1)] if label else pairs
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from math import inf
 from typing import Any
 
 from tests.oracle import facts
 from tests.oracle.logs import Logs
-from tests.oracle.quality import auc
+from tests.oracle.quality import auc, intervals
 from tests.oracle.report import Report
 from tests.oracle.scoring import Truth
 
@@ -22,6 +23,7 @@ OF_SEGMENTS = (
     "baseline.majority.accuracy", "baseline.left_late.accuracy",
 )  # fmt: skip
 FLOAT_ERROR = 1e-9
+MILLIONTHS = 2e-6  # each value is rounded to one, before it is squared too
 
 Key = tuple[str, str, int, int]  # segment, window, start, end
 
@@ -43,6 +45,7 @@ def check_metrics(
     _compare("the whole run", whole, _figures(totals), report)
     _compare_letters(whole, truth, report)
     _compare_auc(whole, examples, report)
+    _compare_intervals(whole, examples, report)
     _compare_windows(final, truth, report)
 
 
@@ -164,3 +167,17 @@ def _compare_auc(
     coarse = half - _ties([example for _, example in examples]) > 0.01 and len(labels) > 2_000
     if abs(said["value"] - exact) > half + FLOAT_ERROR or coarse:
         report.differs("metrics", f"auc is {said['value']} ± {half}, the oracle says {exact}")
+
+
+def _compare_intervals(
+    whole: Mapping[str, Any], examples: list[tuple[int, dict[str, Any]]], report: Report
+) -> None:
+    """Compare how sure means are said to be with what the examples themselves show."""
+    wanted = intervals([example for _, example in examples])
+    for name, ends in wanted.items():
+        detail = whole[name]["detail"] if name in whole else {}
+        report.compared["metrics"] += 1
+        for end, value in zip(("low", "high"), ends, strict=True):
+            if abs(detail.get(end, inf) - value) > MILLIONTHS:
+                said = f"{end} of {name} is {detail.get(end)}, the oracle says {value}"
+                report.differs("metrics", said)

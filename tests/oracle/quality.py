@@ -21,6 +21,23 @@ def auc(labels: list[bool], scores: list[float]) -> float:
     return excess / (positive * negative)
 
 
+def intervals(rows: list[dict[str, Any]]) -> dict[str, tuple[float, float]]:
+    """Return the normal 95 % intervals of the means over examples that have a label."""
+    if len(rows) < 2:
+        return {}
+    score = np.array([row["score"] for row in rows])
+    label = np.array([bool(row["label"]) for row in rows])
+    off = score - label
+    loss = -np.log(np.maximum(np.where(label, score, 1.0 - score), 1e-15))
+    found = {}
+    for name, each in (("log_loss", loss), ("brier", off * off), ("calibration_bias", off)):
+        mean, half = float(each.mean()), 1.959963984540054 * float(each.std(ddof=1))
+        half /= len(rows) ** 0.5
+        least = -1.0 if name == "calibration_bias" else 0.0
+        found[name] = max(least, mean - half), mean + half
+    return found
+
+
 def figures(examples: list[tuple[int, dict[str, Any]]]) -> dict[str, float]:
     """Return AUC, log loss and accuracy of the served predictions, and the baselines' accuracy."""
     if not examples:

@@ -243,7 +243,7 @@ def test_one_bit_of_an_announced_model_is_named(part: Logs, tamper: Tamper) -> N
     assert set(report.differing) == {"models"}, report.text()
 
 
-@pytest.mark.parametrize("metric", ["auc", "accuracy", "log_loss", "events", "coverage"])
+@pytest.mark.parametrize("metric", ["auc", "accuracy", "log_loss", "brier", "events", "coverage"])
 def test_a_metric_that_was_tampered_with_is_named(part: Logs, metric: str) -> None:
     place = part.topics["metrics"], 0
     records, decode = part.records[place], wire.Schemas(part.schemas()).decode
@@ -252,10 +252,19 @@ def test_a_metric_that_was_tampered_with_is_named(part: Logs, metric: str) -> No
         if said and (said["metric"], said["window"], said["segment"]) == (metric, "all", "all"):
             break
     assert said is not None
-    value = codec_of(part, records[at]).encode({**said, "value": said["value"] * 1.1})
-    forged = [*records[:at], records[at]._replace(value=value), *records[at + 1 :]]
-    report = judged(with_records(part, place, forged))
-    assert dict(report.differing) == {"metrics": 1}, report.text()
+    for name, wrong in forgeries(said).items():
+        value = codec_of(part, records[at]).encode({**said, **wrong})
+        forged = [*records[:at], records[at]._replace(value=value), *records[at + 1 :]]
+        report = judged(with_records(part, place, forged))
+        assert dict(report.differing) == {"metrics": 1}, (name, report.text())
+
+
+def forgeries(said: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what is put in the place of a metric's fields: a value, an end of its interval."""
+    found = {"value": {"value": said["value"] * 1.1}}
+    if said["metric"] in {"log_loss", "brier", "calibration_bias"}:
+        found["low"] = {"detail": {**said["detail"], "low": said["detail"]["low"] + 1e-4}}
+    return found
 
 
 DROPPED = {

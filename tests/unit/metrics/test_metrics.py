@@ -322,7 +322,7 @@ def test_nothing_says_nothing() -> None:
     assert auc(None, {"1": 2}) == Figure(None, 2)
     assert quantile(None, 50) == Figure(None, 0)
     assert quantile({}, 50) == Figure(None, 0)
-    assert calibration_error({}, lambda _: 0, {}, 1) == (Figure(None, 0), Figure(None, 0))
+    assert calibration_error({}, int, int, {}, 1) == (Figure(None, 0), Figure(None, 0))
     assert quantile_within({}, 50, number_edges) == Figure(None, 0)
     for plan in (PLAN, ANOMALIES):
         assert values(Metrics(plan).figures({})) == {"events": 0, "coverage": None}

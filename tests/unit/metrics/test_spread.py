@@ -6,6 +6,7 @@ from dataclasses import replace
 from math import log
 from random import Random
 from statistics import fmean, stdev
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,10 +14,19 @@ from hypothesis import strategies as st
 
 from headrace.streams.buckets import number_bucket, probability_bucket
 from headrace.streams.metrics import Metrics
+from headrace.streams.outcomes import JUDGES
 from headrace.streams.pipeline import Cost, Labels
-from headrace.streams.plan import plan_of
+from headrace.streams.plan import Plan, plan_of
 from headrace.streams.totals import Totals, add_values
-from tests.unit.metrics.test_metrics import ANOMALIES, SCORES, judged, values
+from tests.unit.metrics.test_metrics import (
+    ANOMALIES,
+    CLASSES,
+    NUMBERS,
+    SCORES,
+    add_counts,
+    judged,
+    values,
+)
 from tests.unit.stages.flow import PLAN, pipeline
 
 
@@ -41,6 +51,72 @@ def test_losses_and_costs_have_intervals() -> None:
         low, high = spread_of(found_of)
         detail = found[name].detail
         assert (detail["low"], detail["high"]) == pytest.approx((low, high), abs=1e-5), name
+
+
+def test_what_is_said_of_numbers_and_of_classes_has_intervals() -> None:
+    random = Random(6)
+    numbers = [(y, y + random.gauss(1, 2)) for y in (random.gauss(50, 9) for _ in range(300))]
+    found = Metrics(NUMBERS).figures(
+        judged("regression", [(*each, None, None) for each in numbers])
+    )
+    errors = [said - label for label, said in numbers]
+    assert found["rmse"].value == pytest.approx(fmean(e * e for e in errors) ** 0.5, abs=1e-5)
+    for name, truth in (("rmse", 5**0.5), ("r2", 1 - 5 / 81)):
+        detail = found[name].detail
+        assert detail["low"] < truth < detail["high"], name
+        assert detail["high"] - detail["low"] < 0.6, name
+    names = ("fine", "worn", "gone")
+    classes = [(random.choice(names), random.choice(names), None, None) for _ in range(300)]
+    detail = Metrics(CLASSES).figures(judged("multiclass", classes))["macro_f1"].detail
+    assert detail["low"] < 1 / 3 < detail["high"]
+    assert detail["classes"] == 3
+    many: Totals = judged("multiclass", classes)
+    add_values(many, {"outcome.actual:(other)": 5})
+    assert dict(Metrics(CLASSES).figures(many)["macro_f1"].detail) == {"classes": 3.0}
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_what_is_said_of_calibration_has_intervals(task: str) -> None:
+    random = Random(8)
+    scores = [random.random() for _ in range(400)]
+    answers: list[tuple[Any, ...]] = [(random.random() < s, s >= 0.5, s, None) for s in scores]
+    if task == "multiclass":
+        answers = [("fine", "fine" if t else "worn", s, {"fine": s}) for t, _, s, _ in answers]
+    found = Metrics(PLAN if task == "binary" else CLASSES).figures(judged(task, answers))
+    for name in ("calibration_error", "calibration_bias"):
+        detail = found[name].detail
+        assert detail["low"] <= 0 < detail["high"] < 0.2, name
+        assert detail["low"] <= (found[name].value or 0) <= detail["high"]
+
+
+@pytest.mark.parametrize(
+    ("task", "plan", "metric"),
+    [
+        ("binary", PLAN, "log_loss"),
+        ("multiclass", CLASSES, "log_loss"),
+        ("regression", NUMBERS, "mae"),
+    ],
+)
+def test_losses_of_segments_have_the_intervals_that_all_together_have(
+    task: str, plan: Plan, metric: str
+) -> None:
+    random = Random(3)
+    answers: list[tuple[Any, ...]] = []
+    for _ in range(60):
+        score = random.random()
+        label = {"binary": score < 0.3, "multiclass": "fine", "regression": 3.0}[task]
+        said = {"binary": score >= 0.5, "multiclass": "worn", "regression": 9 * score}[task]
+        answers.append((label, said, score, {"fine": score}))
+    of_each: Totals = {}
+    for answer in answers:
+        add_counts(of_each, JUDGES[task]("outcome")(*answer)[0])
+    brief = Metrics(plan).figures(of_each, segment=True)[metric]
+    whole = Metrics(plan).figures(judged(task, answers))[metric]
+    assert brief.detail["low"] < (brief.value or 0) < brief.detail["high"]
+    assert (brief.detail["low"], brief.detail["high"]) == (
+        whole.detail["low"],
+        whole.detail["high"],
+    )
 
 
 def test_an_auc_and_an_f1_have_intervals_that_hold_the_truth_and_shrink() -> None:
