@@ -62,8 +62,8 @@ PURE := schemas/*,streams/*.py,streams/detectors/*,streams/features/*,streams/pr
 CORE_TESTS := tests/unit/alarms tests/unit/declare tests/unit/detectors tests/unit/doors \
 	tests/unit/metrics tests/unit/protocol tests/unit/replay tests/unit/schemas tests/unit/stages
 coverage: $(STAMP) ## All lines and branches of the pure core are tried by its own tests.
-	@$(BIN)/python -m pytest -q -p no:randomly -m "not slow" headrace $(CORE_TESTS) \
-		--cov --cov-branch --cov-report=
+	@$(BIN)/python -m pytest -q -p no:randomly -m "not slow" --hypothesis-profile=unhurried \
+		headrace $(CORE_TESTS) --cov --cov-branch --cov-report=
 	@$(BIN)/coverage report --include="$(PURE)" --skip-covered --show-missing --fail-under=100
 
 lint: $(STAMP)

@@ -141,7 +141,6 @@ def struck(trial: Trial, slot: Slot, limit_s: float) -> float | None:
 
 def killed_before(trial: Trial, slot: Slot, fault: Fault) -> float | None:
     """Kill a worker behind a commit that is not yet in its state; the next one has a fault."""
-    trial.comes(trial.system.has_spare, POINT_S)
     slot.following = fault
     if armed(trial, slot, Fault("kill", "after:log.end")) is None:
         slot.following = NONE

@@ -20,7 +20,6 @@ ROLLED = "rolling restart"
 def restarted(trial: Trial, random: Random) -> Struck:
     trial.system.wait_running()  # who is starting knows no good order yet
     slot = any_slot(trial, random)
-    trial.comes(trial.system.has_spare, 5)
     since_s = time.time()
     code = slot.stop()
     assert code == 0, f"{slot} stopped with {code}"
@@ -28,11 +27,10 @@ def restarted(trial: Trial, random: Random) -> Struck:
 
 
 def rolled(trial: Trial, random: Random, *, roles: Sequence[str] = ROLES) -> Struck:
-    """Restart workers, one after another, each when a process is ready to take its place."""
+    """Restart workers, one after another."""
     trial.system.wait_running()
     gaps = []
     for slot in [slot for slot in trial.system.slots.values() if slot.role in roles]:
-        trial.wait_for(trial.system.has_spare, trial.limit_s, "a process is ready")
         since_s = time.time()
         code = slot.stop()
         assert code == 0, f"{slot} stopped with {code}"

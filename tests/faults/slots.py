@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -15,6 +14,7 @@ from typing import NamedTuple
 
 from headrace.app.supervision import FENCED
 from headrace.app.supervisor import FENCED_S
+from tests.faults.nursery import Forked
 
 
 class Fault(NamedTuple):
@@ -27,7 +27,7 @@ class Fault(NamedTuple):
 
 NONE = Fault("none", "-")
 
-Spare = Callable[[], "subprocess.Popen[bytes]"]
+Worker = Callable[[], Forked]
 """Returns a process that has imported everything and waits to be told what to be."""
 
 
@@ -65,10 +65,10 @@ class Slot:
     role: str
     number: int
     file: Path
-    spare: Spare
+    worker: Worker
     port: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
+    process: Forked | None = None
     starts: int = 0
     codes: list[int] = field(default_factory=list)
     fault: Fault = NONE
@@ -88,7 +88,7 @@ class Slot:
     def start(self, fault: Fault = NONE) -> None:
         self.starts += 1
         self.fault, self.following = fault, NONE
-        self.process = self.spare()
+        self.process = self.worker()
         self.told = self.file.with_name(f"{self}-{self.process.pid}.fault")
         arguments = ["--role", self.role, "--slot", str(self.number), "--http-port", str(self.port)]
         self._tell(
@@ -115,7 +115,6 @@ class Slot:
     def _tell(self, order: Mapping[str, object]) -> None:
         if self.process is None:
             return  # whoever is started next is told then
-        assert self.process.stdin is not None
         with suppress(BrokenPipeError):  # it has ended: whoever looks after it will see
             self.process.stdin.write(json.dumps(order).encode() + b"\n")
             self.process.stdin.flush()
@@ -167,7 +166,6 @@ class Slot:
 
     def _forget(self) -> None:
         assert self.process is not None
-        assert self.process.stdin is not None
         with suppress(BrokenPipeError):
             self.process.stdin.close()
         self.process = None

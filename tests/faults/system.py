@@ -6,8 +6,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +27,7 @@ from headrace.streams.outgoing import Outgoing
 from headrace.streams.plan import Plan, plan_of
 from headrace.streams.records import BARRIER
 from headrace.streams.topics import TopicSpec
+from tests.faults.nursery import Forked, Nursery
 from tests.faults.services import LOW_PORTS
 from tests.faults.slots import Fault, Slot, wait_until
 
@@ -45,9 +44,6 @@ renamed = replace(load_pipeline({path!r}, {pipeline!r}), name={name!r})
 
 _TAKEN_OVER = re.compile(r"taken over .* seconds=([\d.]+)")
 
-QUIET_S = 1.0
-"""So long after a start the next of them is made: importing takes a core."""
-
 
 class System:
     """Workers of a pipeline, and what publishes to it.
@@ -62,8 +58,6 @@ class System:
         Partition counts of ``events`` and ``labels``, if not as the settings say.
     ways
         Variables of single slots, by their names: other addresses of the services.
-    spares
-        So many processes wait, imports done, to be told what to be.
     """
 
     def __init__(
@@ -76,7 +70,6 @@ class System:
         pipeline: str | None = None,
         inputs: Mapping[str, int] | None = None,
         ways: Mapping[str, Mapping[str, str]] | None = None,
-        spares: int = 3,
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -99,10 +92,9 @@ class System:
         self.prepared: Prepared = prepare(self.plan, self.settings, self.services)
         self.store = open_store(self.services)
         self.ways = dict(ways or {})
-        self._spares_max = spares
         self._made = 0
+        self._nursery: Nursery | None = None
         self._logs: dict[int, Path] = {}
-        self._started_s = time.monotonic()
         self._wanted = {
             str(TaskId(name, self.prepared.version, stage.name, number)): role
             for role in ("score", "join", "learn")
@@ -110,32 +102,14 @@ class System:
             for number in range(stage.tasks)
         }
         self.slots: dict[str, Slot] = {}
-        self._spares = [self._worker() for _ in range(spares)]
 
-    def spare(self) -> subprocess.Popen[bytes]:
-        """Return a process that has imported everything, or will have."""
-        self._started_s = time.monotonic()
-        return self._spares.pop(0) if self._spares else self._worker()
-
-    def _keep_spares(self) -> None:
-        """Make a process ready, once those that were started have had time to begin."""
-        if len(self._spares) < self._spares_max and time.monotonic() - self._started_s > QUIET_S:
-            self._started_s = time.monotonic()
-            self._spares.append(self._worker())
-
-    def has_spare(self) -> bool:
-        """Whether a process has imported everything, and waits."""
-        return bool(self._spares) and self._logs[self._spares[0].pid].stat().st_size > 0
-
-    def _worker(self) -> subprocess.Popen[bytes]:
+    def _worker(self) -> Forked:
+        """Return a process that has imported everything, and waits to be told what to be."""
+        if self._nursery is None:
+            self._nursery = Nursery("tests.faults.worker", ROOT, self.environment)
         self._made += 1
         log = self.folder / f"worker-{self._made:03}.log"
-        with log.open("ab") as out:
-            made = subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.worker"],
-                cwd=ROOT, env=self.environment, stdout=out, stderr=out,
-                stdin=subprocess.PIPE, start_new_session=True,
-            )  # fmt: skip
+        made = self._nursery.fork(log)
         self._logs[made.pid] = log
         return made
 
@@ -145,7 +119,7 @@ class System:
 
     def make_slot(self, role: str, number: int) -> Slot:
         """Return a place that nobody looks after yet."""
-        slot = Slot(role, number, self.file, self.spare, next(LOW_PORTS))
+        slot = Slot(role, number, self.file, self._worker, next(LOW_PORTS))
         slot.environment = self.ways.get(str(slot), {})
         return slot
 
@@ -185,7 +159,6 @@ class System:
             if not slot.left_empty and time.monotonic() >= slot.due_s:
                 following = (faults or {}).get(name)
                 slot.start(following.pop(0) if following else slot.following)
-        self._keep_spares()
 
     def set_disk(self, *, full: bool) -> None:
         """Let SQLite's file grow no more, or again."""
@@ -233,10 +206,8 @@ class System:
     def close(self) -> None:
         for slot in self.slots.values():
             slot.kill()
-        for spare in self._spares:
-            assert spare.stdin is not None
-            spare.stdin.close()
-            spare.wait(30)
+        if self._nursery is not None:
+            self._nursery.close()
         self.store.close()
 
     def logs(self) -> str:

@@ -43,7 +43,7 @@ def system(stack: Stack, redis_url: str, tmp_path: Path) -> System:
         "HEADRACE_SESSION_MS": "6000",
         "HEADRACE_TRANSACTION_MS": "4000",
     }
-    return System(tmp_path / "system", fresh_name("flights"), environment, spares=0)
+    return System(tmp_path / "system", fresh_name("flights"), environment)
 
 
 class Supervised:

@@ -210,9 +210,7 @@ def trial(
         places = {
             f"HEADRACE_{names[n]}": str(at) for n, at in stack.addresses.items() if n in names
         }
-        system = System(
-            data / "workers", "flights", {**_SETTINGS, **places}, ways=stack.ways(), spares=3
-        )
+        system = System(data / "workers", "flights", {**_SETTINGS, **places}, ways=stack.ways())
         ends.callback(system.close)
         watch = watch_of(system)
         load = Load(system.plan, system.services.kafka, size.rate)

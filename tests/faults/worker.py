@@ -1,6 +1,7 @@
-"""A product's worker with faults: ``python -m tests.faults.worker``, told on standard input which.
+"""A product's worker with faults, told on standard input which.
 
-It imports everything, then waits for a line of JSON: ``{"fault": [kind, "when:point", times],
+``python -m tests.faults.worker HANDLE`` imports everything; workers are forked from it (see
+``nursery.py``). Each waits for a line of JSON: ``{"fault": [kind, "when:point", times],
 "told": file, "environment": {...}, "arguments": [...]}``. At that time that the point is reached
 the process kills, stops or hangs itself. Each further line, ``{"fault": [...]}``, puts another
 fault in its place; ``{"full": true}`` lets SQLite's file grow no more. The hook is a parameter of
@@ -29,9 +30,7 @@ from headrace.app.worker import main
 from headrace.streams.engine import agents
 from headrace.streams.engine.holding import Work
 from headrace.streams.engine.worker import Worker
-
-READY = "ready"
-"""What the process says when it has imported everything."""
+from tests.faults.nursery import nurse
 
 _PAGES_MAX = 4_294_967_294
 
@@ -134,7 +133,6 @@ def listen(faults: Faults, disk: Disk) -> None:
 
 def run() -> int:
     """Wait for the first order, and be that worker."""
-    print(READY, flush=True)
     line = sys.stdin.readline()
     if not line:
         return 0
@@ -149,4 +147,4 @@ def run() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run())
+    sys.exit(run() if nurse(int(sys.argv[1])) else 0)
