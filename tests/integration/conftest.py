@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,13 +10,25 @@ import pytest
 
 from headrace.app.stack.stack import Stack
 from headrace.streams.engine.admin import Topics
+from tests.faults.nursery import Nursery
 from tests.systems.shop import Shop
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """What forks workers of any pipeline that are told their services."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("HEADRACE_")}
+    found = Nursery("tests.faults.worker", ROOT, {**kept, "PYTHONHASHSEED": "0"})
+    yield found
+    found.close()
 
 
 @pytest.fixture
-def shop(tmp_path: Path, stack: Stack, redis_url: str) -> Iterator[Shop]:
+def shop(tmp_path: Path, stack: Stack, redis_url: str, nursery: Nursery) -> Iterator[Shop]:
     """A pipeline of a fresh name in a folder of its own; nobody runs it yet."""
-    found = Shop(tmp_path, stack, redis_url)
+    found = Shop(tmp_path, stack, redis_url, nursery)
     yield found
     found.store.close()
     Topics(found.kafka.brokers).delete(found.topics)

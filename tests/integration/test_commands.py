@@ -110,8 +110,7 @@ def test_top_shows_what_the_workers_do_and_what_they_export_is_known(shop: Shop)
 
 
 def test_a_rebuilt_stage_goes_on_without_a_double(shop: Shop) -> None:
-    with shop.running():
-        shop.publish(0)
+    shop.begin()
     for stage in ("score", "route", "join", "monitor", "learn"):
         assert "emits nothing again" in shop.headrace("rebuild", shop.name, stage).stdout
     with shop.running():
@@ -120,8 +119,7 @@ def test_a_rebuilt_stage_goes_on_without_a_double(shop: Shop) -> None:
 
 
 def test_lost_offsets_are_found_again_in_what_was_written(shop: Shop) -> None:
-    with shop.running():
-        shop.publish(0)
+    shop.begin()
     before = {role: shop.groups.committed(group_of(shop.name, role)) for role in ROLES}
     forget_groups(shop)
     assert f"headrace rebuild {shop.name} " in shop.refusal()
@@ -144,8 +142,7 @@ def forget_groups(shop: Shop) -> None:
 
 
 def test_offsets_and_state_of_join_both_lost_need_a_loss_to_be_accepted(shop: Shop) -> None:
-    with shop.running():
-        shop.publish(0)
+    shop.begin()
     forget_groups(shop)
     for task in shop.store.tasks(shop.name):
         shop.store.forget(task)
@@ -160,8 +157,7 @@ def test_offsets_and_state_of_join_both_lost_need_a_loss_to_be_accepted(shop: Sh
 
 
 def test_what_retention_has_cut_is_accepted_by_name_or_not_at_all(shop: Shop) -> None:
-    with shop.running():
-        shop.publish(0)
+    shop.begin()
     for task in shop.store.tasks(shop.name):
         if task.stage == "score":
             shop.store.forget(task)
@@ -180,8 +176,7 @@ def test_what_retention_has_cut_is_accepted_by_name_or_not_at_all(shop: Shop) ->
 
 
 def test_a_topic_that_was_recreated_needs_a_reset(shop: Shop) -> None:
-    with shop.running():
-        shop.publish(0)
+    shop.begin()
     broker = Topics(shop.kafka.brokers)
     broker.delete([shop.topics.events])
     wait_until(lambda: shop.topics.events not in broker.partition_counts(), 20)
@@ -203,8 +198,7 @@ def test_a_topic_that_was_recreated_needs_a_reset(shop: Shop) -> None:
 
 
 def test_a_stage_that_is_reset_begins_anew(shop: Shop) -> None:
-    with shop.running():
-        shop.publish(0)
+    shop.begin()
     said = shop.headrace("reset", shop.name, "score", "--yes").stdout
     assert f"score begins anew: {shop.topics.events}-0 0" in said
     with shop.running():

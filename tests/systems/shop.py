@@ -15,18 +15,27 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from unittest.mock import patch
 
 from headrace.app.board import board_of
 from headrace.app.cli.main import main
+from headrace.app.services import find_services
+from headrace.app.settings import settings_from
 from headrace.app.stack.stack import Stack
+from headrace.app.wiring import prepare
 from headrace.streams.engine.connection import Connection
 from headrace.streams.engine.groups import Groups
 from headrace.streams.engine.reader import read
+from headrace.streams.flow import ROLES
+from headrace.streams.load import load_pipeline
+from headrace.streams.plan import plan_of
 from headrace.streams.store.redis import RedisStore
 from headrace.streams.topics import topics_of
+from tests.faults.nursery import Nursery
+from tests.faults.slots import Slot
 from tests.services import fresh_name
 
 PIPELINE = """
@@ -68,7 +77,7 @@ class Said(NamedTuple):
 class Shop:
     """A pipeline of its own on the session's services, and the command line in its folder."""
 
-    def __init__(self, folder: Path, stack: Stack, redis_url: str) -> None:
+    def __init__(self, folder: Path, stack: Stack, redis_url: str, nursery: Nursery) -> None:
         self.name = fresh_name("orders")
         self.folder = folder
         self.file = folder / "pipeline.py"
@@ -77,6 +86,7 @@ class Shop:
         self.groups = Groups(self.kafka)
         self.topics = topics_of(self.name)
         self.store = RedisStore(redis_url)
+        self._nursery = nursery
         self.environment = {
             **os.environ,
             "HEADRACE_DATA": str(folder / "data"),
@@ -127,6 +137,29 @@ class Shop:
             process.send_signal(signal.SIGTERM)
             process.wait(20)
         assert process.returncode == 0, log.read_text()[-3000:]
+
+    def begin(self) -> None:
+        """Let the first file be learned by workers that no command has started: seconds less."""
+        settings = settings_from(self.environment)
+        prepare(plan_of(load_pipeline(self.file)), settings, find_services(settings))
+        own = {key: value for key, value in self.environment.items() if key.startswith("HEADRACE_")}
+        log = self.folder / "begin.log"
+        slots = [
+            Slot(role, 0, self.file, partial(self._nursery.fork, log), environment=own)
+            for role in ROLES
+        ]
+        try:
+            for slot in slots:
+                slot.start()
+            wait_until(lambda: any(slot.ended() for slot in slots) or self.ready(), 60)
+            assert self.ready(), log.read_text()[-3000:]
+            self.publish(0)
+            for slot in slots:
+                slot.ask_to_stop()
+            assert [slot.wait() for slot in slots] == [0, 0, 0], log.read_text()[-3000:]
+        finally:
+            for slot in slots:
+                slot.kill()
 
     def ready(self) -> bool:
         board = board_of(self.store, self.name)
