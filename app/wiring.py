@@ -24,14 +24,15 @@ from headrace.schemas.records import Codecs
 from headrace.streams.canonical import declaration_diff
 from headrace.streams.engine.admin import Topics, TopicState
 from headrace.streams.engine.checkpoints import Cadence
+from headrace.streams.engine.clients import Timing
 from headrace.streams.engine.guard import Guard
 from headrace.streams.engine.ids import SchemaIds, codecs_for, register_schemas
-from headrace.streams.engine.log import KafkaLog, Timing
+from headrace.streams.engine.log import KafkaLog
 from headrace.streams.engine.models import Follower
 from headrace.streams.engine.parts import Parts
 from headrace.streams.engine.roles import RoleSpec, StageSpec
 from headrace.streams.engine.worker import Worker
-from headrace.streams.flow import StageDecl, StageParts, make_stage, stage_decls
+from headrace.streams.flow import StageDecl, StageParts, make_stage, outputs_of, stage_decls
 from headrace.streams.plan import Plan
 from headrace.streams.protocol.stage import Stage
 from headrace.streams.protocol.steps import Hook
@@ -201,7 +202,7 @@ def worker_of(prepared: Prepared, role: str, slot: int, hook: Hook | None = None
     registry = open_registry(settings, services)
     follower = _follower(prepared, registry) if role == "score" else None
     parts = Parts(
-        log=KafkaLog(services.kafka, spec.group, str(slot), guard, timing),
+        log=KafkaLog(services.kafka, spec.group, str(slot), guard, timing, spec.outputs),
         store=open_store(services, retries=RIDE_OUT_RETRIES),
         registry=registry,
         guard=guard,
@@ -235,6 +236,7 @@ def role_spec(prepared: Prepared, role: str) -> tuple[RoleSpec, _Dumps]:
         name=role,
         stages=tuple(_stage_spec(decl, made_of) for decl in decls if decl.role == role),
         commit_s=settings.commit_ms(role) / 1000,
+        outputs=outputs_of(prepared.plan, role),
         start_at_end=settings.start_at_end,
         cache_limit=settings.state_entries,
     )

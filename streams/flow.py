@@ -98,6 +98,24 @@ def stage_decls(plan: Plan, partitions: Partitions) -> tuple[StageDecl, ...]:
     return tuple(decls)
 
 
+def outputs_of(plan: Plan, role: str) -> tuple[str, ...]:
+    """Return all topics that a role's transactions may write to.
+
+    Parameters
+    ----------
+    role
+        One of :data:`ROLES`.
+    """
+    topics = plan.topics
+    always = (topics.counts, topics.dead_letters)
+    if role == "score":
+        return (topics.predictions, topics.examples, *always)
+    if role == "learn":
+        return (topics.models, *always)
+    routed = (topics.labels_routed,) if plan.labels == "topic" else ()
+    return (*routed, topics.examples, topics.metrics, topics.alerts, *always)
+
+
 def make_stage(name: str, partition: int, parts: StageParts) -> Stage:
     """Return a fresh stage for one task.
 

@@ -18,7 +18,8 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from headrace.schemas.errors import ServiceError
 from headrace.streams.engine.connection import REQUEST_S, Connection
-from headrace.streams.engine.leaving import Address, can_ask, let_leave
+from headrace.streams.engine.leaving import let_leave
+from headrace.streams.engine.wire import Address, can_ask
 from headrace.streams.protocol.ports import Committed
 
 _LOG = logging.getLogger("headrace.kafka")

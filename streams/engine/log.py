@@ -10,6 +10,8 @@ restore. Pitfalls that a real broker taught:
   the end of a loading that was broken off for the end of the next): offsets are believed when those
   of all that is assigned have stayed the same for a moment;
 - ``send_offsets_to_transaction`` can hang in spite of its time-out: a guard watches from outside;
+- a broker that comes back may have forgotten the end of a transaction (``forgotten``): whoever has
+  seen no broker for a while, or waited for long, ends the process rather than begin the next one;
 - transactions back to back wait 100 ms with the default ``retry.backoff.ms``;
 - a full prefetch queue is looked at once in 1,000 ms with the default ``fetch.queue.backoff.ms``.
 """
@@ -19,15 +21,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka import TopicPartition as Place
 
+from headrace.schemas.errors import ServiceError
+from headrace.streams.engine.clients import (
+    Timing,
+    client_settings,
+    consumer_settings,
+    producer_settings,
+)
 from headrace.streams.engine.connection import Connection
 from headrace.streams.engine.described import Described
+from headrace.streams.engine.forgotten import Slot, end_forgotten
 from headrace.streams.engine.guard import Guard
 from headrace.streams.engine.membership import fenced_membership
 from headrace.streams.engine.ranges import RangeReader
@@ -36,40 +45,14 @@ from headrace.streams.protocol.ports import Committed, Dead, Fenced, Unstable
 from headrace.streams.records import Emit, Record, TopicPartition
 
 REQUEST_S = 10.0
-MESSAGE_BYTES_MAX = 16 * 1024 * 1024
-"""The biggest record that is emitted; the topics of ours take as much."""
+AWAY_S = 2.0
+"""If Kafka takes longer to commit, a broker may have been away, and forgotten a transaction's end.
 
+A healthy one takes milliseconds; one that was killed comes back after 2 s at the earliest.
+"""
+
+_PAUSE_S = 0.5
 _log = structlog.get_logger("headrace.kafka")
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How long Kafka waits for us, and we for Kafka.
-
-    Attributes
-    ----------
-    session_ms
-        After so long without a heartbeat a member's partitions are given to others.
-    heartbeat_ms
-        Pause between heartbeats.
-    transaction_ms
-        After so long the broker aborts a transaction. The guard ends the process 3 s later.
-    stable_s
-        How long one request for stable offsets waits.
-    settled_s
-        How long a coordinator's offsets have to stay the same before they are believed.
-    """
-
-    session_ms: int = 10_000
-    heartbeat_ms: int = 1_000
-    transaction_ms: int = 10_000
-    stable_s: float = 1.0
-    settled_s: float = 0.1
-
-    @property
-    def guard_s(self) -> float:
-        """How long a transaction may take before the process is ended."""
-        return self.transaction_ms / 1000 + 3
 
 
 class KafkaLog:
@@ -85,19 +68,30 @@ class KafkaLog:
         The worker's place: ``<group>-<slot>`` is its transactional id and its static member id.
     guard
         Watches the transactions' deadlines.
+    outputs
+        All topics that the slot's transactions may write to.
     """
 
     def __init__(
-        self, connection: Connection, group: str, slot: str, guard: Guard, timing: Timing
+        self,
+        connection: Connection,
+        group: str,
+        slot: str,
+        guard: Guard,
+        timing: Timing,
+        outputs: Sequence[str] = (),
     ) -> None:
         self._connection = connection
         self._group = group
         self._instance = f"{group}-{slot}"
         self._guard = guard
         self._timing = timing
+        self._outputs = tuple(outputs)
         self._refusal: Exception | None = None
-        self._begun_s = 0.0
+        self._away = False
+        self._begun_s = self._waited_s = 0.0
         self._unsettled: list[Place] = []
+        self._settings = client_settings(connection, self._on_error)
         self._described = Described(connection)
 
     # -- the process' life
@@ -115,11 +109,17 @@ class KafkaLog:
         bool
             False if it was given up.
         """
-        self._producer = Producer(self._producer_settings())
+        common = {**self._settings, "error_cb": self._on_producer_error}
+        self._producer = Producer(producer_settings(common, self._instance, self._timing))
+        slot = Slot(self._instance, self._group, self._timing.transaction_ms, self._written)
         while True:
             self._check()
             try:
+                end_forgotten(self._connection, slot)
                 self._producer.init_transactions(5)
+            except ServiceError as error:
+                self._producer.poll(_PAUSE_S)  # and hear why, if no broker may be asked at all
+                _log.warning("waiting for Kafka", reason=str(error))
             except KafkaException as error:
                 if not error.args[0].retriable():
                     raise translated(error, "init_transactions") from error
@@ -128,9 +128,16 @@ class KafkaLog:
                 break
             if not waiting():
                 return False
-        self._consumer = Consumer(self._consumer_settings())
-        self._ranges = RangeReader(self._settings())
+        self._producer.poll(0)
+        self._away = False
+        self._consumer = Consumer(
+            consumer_settings(self._settings, self._group, self._instance, self._timing)
+        )
+        self._ranges = RangeReader(self._settings)
         return True
+
+    def _written(self) -> Mapping[str, int]:
+        return {topic: self._described.topic(topic).partitions for topic in self._outputs}
 
     def join(
         self,
@@ -236,7 +243,7 @@ class KafkaLog:
 
     def _see_that_they_settle(self) -> None:
         """Ask twice for the offsets of all that is assigned, pending ones or not."""
-        settings = {**self._settings(), "group.id": self._group}
+        settings = {**self._settings, "group.id": self._group}
         asker = Consumer({**settings, "isolation.level": "read_uncommitted"})
         try:
             answers = []
@@ -270,8 +277,18 @@ class KafkaLog:
         return self._ranges.read(tp, start, stop)
 
     def begin(self) -> None:
-        """Begin a transaction; from here to its end the guard watches."""
+        """Begin a transaction; from here to its end the guard watches.
+
+        Raises
+        ------
+        Dead
+            No broker was there for a while: one may have forgotten the last transaction's end.
+        """
         self._begun_s = time.monotonic()
+        self._do("poll", lambda: self._producer.poll(0))
+        if self._away:
+            raise Dead(f"{self._instance}: Kafka was away: the process begins anew")
+        self._waited_s = 0.0
         self._guard.arm("a transaction", self._timing.guard_s)
         self._do("begin_transaction", self._producer.begin_transaction)
 
@@ -299,24 +316,36 @@ class KafkaLog:
         metadata = self._consumer.consumer_group_metadata()
         fenced_membership(metadata)
         places = [Place(*tp, at.offset, at.meta) for tp, at in offsets.items()]
-        limit_s = self._timing.transaction_ms / 1000
         send = self._producer.send_offsets_to_transaction
-        self._do("send_offsets_to_transaction", lambda: send(places, metadata, limit_s))
+        self._do("send_offsets_to_transaction", lambda: send(places, metadata, AWAY_S))
 
     def end(self) -> None:
-        """Commit the open transaction."""
+        """Commit the open transaction.
+
+        Raises
+        ------
+        Dead
+            It is committed, but Kafka took so long that it may have forgotten the end of this
+            transaction or of the one before: the process begins anew, and so ends them.
+        """
         limit_s = self._timing.transaction_ms / 1000
-        commit = self._producer.commit_transaction
+        commit, sent_s = self._producer.commit_transaction, self._waited_s
+        self._do("flush", lambda: self._producer.flush(limit_s))
+        self._waited_s = sent_s  # that may take its time
         self._do("commit_transaction", lambda: commit(limit_s), ending=True)
         self._guard.disarm("a transaction")
+        if self._waited_s > AWAY_S:
+            raise Dead(f"{self._instance}: Kafka took {self._waited_s:.1f} s to commit")
 
     # -- errors and settings
 
     def _do(self, what: str, call: Callable[[], object], *, ending: bool = False) -> None:
+        begun_s = time.monotonic()
         try:
             call()
         except KafkaException as error:
             raise self._fault(error, what, ending=ending) from error
+        self._waited_s += time.monotonic() - begun_s
 
     def _fault(self, error: KafkaException, what: str, *, ending: bool = False) -> Exception:
         """Translate. A transaction that was open for too long was fenced by the broker itself."""
@@ -328,6 +357,10 @@ class KafkaLog:
         if self._refusal is not None:
             raise self._refusal
 
+    def _on_producer_error(self, error: KafkaError) -> None:
+        self._away |= error.code() == KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 - a public code
+        self._on_error(error)
+
     def _on_error(self, error: KafkaError) -> None:
         """Hear of an error outside of any call: fatal ones end the process."""
         if error.fatal():
@@ -335,44 +368,6 @@ class KafkaLog:
         if error.code() in FORBIDDEN:
             self._refusal = translated(error, "client")
         _log.warning("kafka", reason=error.str(), kind=error.name())
-
-    def _settings(self) -> dict[str, Any]:
-        return {
-            "bootstrap.servers": self._connection.brokers,
-            "reconnect.backoff.max.ms": 1000,
-            "log.connection.close": False,
-            "error_cb": self._on_error,
-            **self._connection.security,
-        }
-
-    def _consumer_settings(self) -> dict[str, Any]:
-        return {
-            **self._settings(),
-            "group.id": self._group,
-            "group.instance.id": self._instance,
-            # Keeps the same partition number of several topics together; cooperative-sticky and
-            # KIP-848's uniform split them.
-            "partition.assignment.strategy": "range",
-            "session.timeout.ms": self._timing.session_ms,
-            "heartbeat.interval.ms": self._timing.heartbeat_ms,
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "error",
-            "isolation.level": "read_committed",
-            "queued.max.messages.kbytes": 16384,
-            "fetch.queue.backoff.ms": 10,
-        }
-
-    def _producer_settings(self) -> dict[str, Any]:
-        return {
-            **self._settings(),
-            "transactional.id": self._instance,
-            "transaction.timeout.ms": self._timing.transaction_ms,
-            "linger.ms": 0,
-            "retry.backoff.ms": 10,
-            "queue.buffering.max.messages": 1_000_000,
-            "message.max.bytes": MESSAGE_BYTES_MAX,
-        }
 
 
 def _committed(offset: int, metadata: str | None) -> Committed | None:

@@ -48,6 +48,8 @@ class RoleSpec:
         score, join or learn.
     commit_s
         Least pause between two commits.
+    outputs
+        All topics that its transactions may write to.
     cache_limit
         How many entries a task's cache keeps.
     """
@@ -57,6 +59,7 @@ class RoleSpec:
     name: str
     stages: tuple[StageSpec, ...]
     commit_s: float
+    outputs: tuple[str, ...] = ()
     start_at_end: bool = False
     cache_limit: int = 100_000
 

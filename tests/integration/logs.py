@@ -12,13 +12,14 @@ from confluent_kafka import TopicPartition as Place
 from confluent_kafka.admin import AdminClient
 
 from headrace.streams.engine.admin import Topics
+from headrace.streams.engine.clients import Timing
 from headrace.streams.engine.connection import Connection
 from headrace.streams.engine.groups import Groups
 from headrace.streams.engine.guard import Guard
-from headrace.streams.engine.log import KafkaLog, Timing
+from headrace.streams.engine.log import KafkaLog
 from headrace.streams.engine.membership import parse_membership
 from headrace.streams.protocol.ports import Committed, Dead, Log, Unstable
-from headrace.streams.records import Emit, Record, TopicPartition
+from headrace.streams.records import Emit, Headers, Record, TopicPartition
 from headrace.streams.topics import TopicSpec
 from headrace.streams.twins.broker import Broker
 from headrace.streams.twins.log import MemoryLog
@@ -356,3 +357,26 @@ def all_of(log: Log, tp: TopicPartition, start: int, stop: int) -> list[Record]:
         found += part
         start = part[-1].offset + 1
     return found
+
+
+def transact(
+    worker: Worker,
+    emits: Sequence[Emit] = (),
+    offsets: dict[TopicPartition, Committed] | None = None,
+    *,
+    end: bool = True,
+) -> None:
+    """Do a transaction, or leave it open, its records in the log."""
+    worker.log.begin()
+    worker.log.produce(emits)
+    if offsets:
+        worker.log.send_offsets(offsets)
+    if end:
+        worker.log.end()
+    elif isinstance(worker, KafkaWorker):
+        worker.log._producer.flush(10)
+
+
+def values(*texts: str, topic: str, headers: Headers = ()) -> list[Emit]:
+    """Return a record of each of these for a topic's first partition."""
+    return [Emit(topic, 0, b"k", text.encode(), headers) for text in texts]

@@ -13,12 +13,23 @@ from confluent_kafka import Consumer, KafkaError
 
 from headrace.app.stack.process import free_port
 from headrace.schemas.errors import Refused
+from headrace.streams.engine.clients import consumer_settings
 from headrace.streams.engine.connection import Connection
 from headrace.streams.engine.guard import Guard
 from headrace.streams.engine.log import KafkaLog
 from headrace.streams.protocol.ports import Committed, Dead, Unstable
 from headrace.streams.records import Emit
-from tests.integration.logs import TIMING, KafkaCluster, KafkaWorker, Left, leave, settle, stable
+from tests.integration.logs import (
+    TIMING,
+    KafkaCluster,
+    KafkaWorker,
+    Left,
+    leave,
+    settle,
+    stable,
+    transact,
+    values,
+)
 from tests.services import fresh_name
 
 pytestmark = pytest.mark.integration
@@ -171,7 +182,52 @@ def test_unanswered_questions_for_offsets_are_asked_again(
         Connection(f"127.0.0.1:{free_port()}"), group, "1", Guard(leave=leave), TIMING
     )
     assert not nobody.open(lambda: False)
-    nobody._consumer = Consumer(nobody._consumer_settings())
+    nobody._consumer = Consumer(consumer_settings(nobody._settings, group, "1", TIMING))
     with pytest.raises(Unstable):
         nobody.committed([("any", 0)])
     nobody._consumer.close()
+
+
+def committing(cluster: KafkaCluster, group: str) -> tuple[KafkaWorker, str, str]:
+    source, out = cluster.make(), cluster.make()
+    return joined(cluster, group, "0", source), source, out
+
+
+def test_whoever_waited_long_for_a_commit_begins_anew_since_a_broker_may_have_forgotten(
+    cluster: KafkaCluster, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, source, out = committing(cluster, group)
+    transact(worker, values("a", topic=out), {(source, 0): Committed(1)})
+    monkeypatch.setattr("headrace.streams.engine.log.AWAY_S", 0.0)
+    worker.log.begin()
+    worker.log.produce(values("b", topic=out))
+    monkeypatch.setattr("headrace.streams.engine.log.AWAY_S", 5.0)
+    worker.log.send_offsets({(source, 0): Committed(2)})
+    monkeypatch.setattr("headrace.streams.engine.log.AWAY_S", 0.0)
+    with pytest.raises(Dead, match="Kafka took"):
+        worker.log.end()
+    assert stable(worker.log, [(source, 0)]) == {(source, 0): Committed(2)}
+
+
+def test_whoever_has_seen_no_broker_begins_nothing(cluster: KafkaCluster, group: str) -> None:
+    worker, source, out = committing(cluster, group)
+    transact(worker, values("a", topic=out), {(source, 0): Committed(1)})
+    worker.log._on_producer_error(KafkaError(KafkaError._TRANSPORT))
+    transact(worker, values("b", topic=out), {(source, 0): Committed(2)})
+    worker.log._on_producer_error(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    with pytest.raises(Dead, match="Kafka was away"):
+        worker.log.begin()
+    assert stable(worker.log, [(source, 0)]) == {(source, 0): Committed(2)}
+
+
+def test_a_process_ends_what_the_broker_forgot_where_its_role_writes(
+    kafka: Connection, cluster: KafkaCluster, group: str
+) -> None:
+    """Each start of a slot with a past marks all partitions of the outputs, and nothing else."""
+    out, other = cluster.make(2), cluster.make()
+    for marks in (0, 1, 2):
+        log = KafkaLog(kafka, group, "0", Guard(leave=leave), TIMING, [out])
+        assert log.open(lambda: True)
+        ends = [log.bounds(tp)[1] for tp in ((out, 0), (out, 1), (other, 0))]
+        assert ends == [marks, marks, 0]
+        log.close()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pytest
 
 from headrace.schemas.errors import Refused
 from headrace.streams.protocol.ports import Committed, Dead, Fenced, Unstable
-from headrace.streams.records import Emit, Headers, TopicPartition
+from headrace.streams.records import Emit, TopicPartition
 from tests.integration.logs import (
     HASTY,
     OVERDUE_S,
@@ -19,7 +19,9 @@ from tests.integration.logs import (
     all_of,
     settle,
     stable,
+    transact,
     until,
+    values,
 )
 from tests.services import fresh_name
 
@@ -42,25 +44,6 @@ def group() -> str:
     return fresh_name("group")
 
 
-def transact(
-    worker: Worker,
-    emits: Sequence[Emit] = (),
-    offsets: dict[TopicPartition, Committed] | None = None,
-    *,
-    end: bool = True,
-) -> None:
-    worker.log.begin()
-    worker.log.produce(emits)
-    if offsets:
-        worker.log.send_offsets(offsets)
-    if end:
-        worker.log.end()
-
-
-def values(*texts: str, topic: str, headers: Headers = ()) -> list[Emit]:
-    return [Emit(topic, 0, b"k", text.encode(), headers) for text in texts]
-
-
 def ended(worker: Worker, tp: TopicPartition, end: int) -> None:
     """See the log end there: Kafka writes a transaction's marker after it has said yes."""
     until(lambda: worker.log.bounds(tp) == (0, end))
@@ -81,8 +64,6 @@ def test_the_end_is_the_last_stable_offset(cluster: Cluster, group: str) -> None
     worker, other = cluster.started(group, "0", topic), cluster.started(group, "1", topic)
     cluster.append((topic, 0), [b"a"])
     transact(other, values("b", topic=topic), end=False)
-    if isinstance(cluster, KafkaCluster):
-        other.log._producer.flush(10)  # type: ignore[attr-defined]
     cluster.append((topic, 0), [b"c"])
     assert worker.log.bounds((topic, 0)) == (0, 1)
     other.log.end()

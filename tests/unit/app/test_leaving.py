@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from headrace.schemas.errors import ServiceError
 from headrace.streams.engine import leaving
-from headrace.streams.engine.leaving import Address, can_ask, let_leave
+from headrace.streams.engine.leaving import let_leave
+from headrace.streams.engine.wire import Address, Answer, can_ask
 
 
 def text(value: str) -> bytes:
@@ -87,7 +88,7 @@ def test_nobody_there_is_one_sentence() -> None:
 @given(st.binary(max_size=200))
 def test_no_answer_is_mistaken_or_endless(found: bytes) -> None:
     try:
-        _, members = leaving._read(found)
+        _, members = leaving._read(Answer(found))
     except (struct.error, ValueError):
         return
     assert len(members) <= len(found)

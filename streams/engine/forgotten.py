@@ -1,0 +1,237 @@
+"""Ends for good what a transactional id has decided, where a broker forgot to say so.
+
+A transaction is decided in one log, and then each of its partitions gets a marker. Brokers from 4.0
+on that come back after a kill may drop markers which they still had to write: while a partition has
+no leader they take it for deleted (KAFKA-20734, "Return noNode for known partitions without
+endpoints"), and call the transaction complete. Its records then hold back all readers at
+``read_committed``, its offsets stay pending, and the *next* marker of the same producer decides
+about them, whatever it says: what was aborted may be committed after all, or the reverse.
+
+So before a process begins anything, a transaction without a record goes through all partitions that
+the slot may have written, and ends as the last one was decided: it marks what was forgotten, and
+changes nothing where nothing was. librdkafka has no calls for this; five requests do it. What a
+process that died between the second and the last of these was about to commit is aborted by the
+next: then its state is ahead of the log, and the take-over refuses.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import structlog
+
+from headrace.schemas.errors import ServiceError
+from headrace.streams.engine.connection import Connection
+from headrace.streams.engine.wire import Address, Answer, Wire, can_ask, compact, connected, text
+
+FIND_COORDINATOR, API_VERSIONS, INIT_PRODUCER_ID = 10, 18, 22
+ADD_PARTITIONS, ADD_OFFSETS, END_TRANSACTION, DESCRIBE_TRANSACTIONS = 24, 25, 26, 65
+VERSIONS = {
+    FIND_COORDINATOR: 1,
+    INIT_PRODUCER_ID: 1,
+    ADD_PARTITIONS: 1,
+    ADD_OFFSETS: 1,
+    END_TRANSACTION: 1,
+    DESCRIBE_TRANSACTIONS: 0,
+}
+"""The requests, and the versions in which they are sent. Brokers before 3.0 do not describe."""
+
+COMMITTED = frozenset({"PrepareCommit", "CompleteCommit"})
+
+_TIMEOUT_S = 5.0
+_PAUSE_S = 0.05
+_LOOK_S = 0.005
+_CONCURRENT = 51
+_UNKNOWN_ID = 105
+_NOT_YET = frozenset({14, 15, 16})
+"""The coordinator loads, is not there, or is another."""
+_FENCED = frozenset({47, 90})
+
+_log = structlog.get_logger("headrace.kafka")
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Whose transactions are ended.
+
+    Attributes
+    ----------
+    transactional_id, group
+        Of the slot, and of its role.
+    timeout_ms
+        For how long its transactions may be open.
+    partitions
+        Says all that it may have written, by topic; asked once the coordinator has answered.
+    """
+
+    transactional_id: str
+    group: str
+    timeout_ms: int
+    partitions: Callable[[], Mapping[str, int]]
+
+
+class _Producer(NamedTuple):
+    id: int
+    epoch: int
+
+
+class _Refused(Exception):
+    """An answer with an error of Kafka's protocol."""
+
+    def __init__(self, what: str, code: int) -> None:
+        super().__init__(f"{what}: error code {code} of Kafka's protocol")
+        self.code = code
+
+
+def end_forgotten(kafka: Connection, slot: Slot) -> None:
+    """Mark what the slot's last transaction decided in all partitions that it may have written.
+
+    Where a broker is too old for it, can only be asked by SASL, or does not permit it, nothing is
+    done, and it is said; who has taken the slot meanwhile does it for us.
+
+    Raises
+    ------
+    ServiceError
+        Kafka does not answer, or not yet: to be tried again.
+    """
+    if not can_ask(kafka.security):
+        return
+    what = f"Kafka at {kafka.brokers}: {slot.transactional_id} could not be looked at"
+    try:
+        _end_at(_coordinator(kafka, slot.transactional_id), kafka.security, slot)
+    except _Refused as refusal:
+        if refusal.code in _NOT_YET or refusal.code == _CONCURRENT:
+            raise ServiceError(f"{what}: {refusal}.") from refusal
+        log = _log.info if refusal.code in _FENCED else _log.warning
+        log("forgotten transactions are not looked for", reason=str(refusal))
+    except (OSError, struct.error, ValueError) as failure:
+        raise ServiceError(f"{what} ({failure}).") from failure
+
+
+def _end_at(coordinator: Address, security: Mapping[str, str], slot: Slot) -> None:
+    with connected(coordinator, security, _TIMEOUT_S) as wire:
+        if not _speaks(wire):
+            return
+        state = _state_of(wire, slot.transactional_id)
+        if state is None:
+            return
+        producer = _producer(wire, slot)
+        name = text(slot.transactional_id) + struct.pack(">qh", *producer)
+        _add_partitions(wire, name, slot.partitions())
+        _asked(wire, "AddOffsetsToTxn", ADD_OFFSETS, name + text(slot.group))
+        committed = state in COMMITTED
+        _asked(wire, "EndTxn", END_TRANSACTION, name + struct.pack(">?", committed))
+        _await_end(wire, slot.transactional_id)
+        _log.info("last transaction is ended", slot=slot.transactional_id, was=state)
+
+
+def _coordinator(kafka: Connection, transactional_id: str) -> Address:
+    """Return who coordinates a transactional id, as the first broker that answers says."""
+    failures = []
+    for broker in kafka.brokers.split(","):
+        host, _, port = broker.strip().rpartition(":")
+        address = Address(host.strip("[]"), int(port))
+        try:
+            with connected(address, kafka.security, _TIMEOUT_S) as wire:
+                answer = wire.ask(FIND_COORDINATOR, 1, text(transactional_id) + b"\1")
+        except OSError as failure:
+            failures.append(str(failure))
+            continue
+        _, error = answer.read("ih")
+        answer.text()
+        if error:
+            raise _Refused("FindCoordinator", error)
+        answer.number("i")
+        return Address(answer.text(), answer.number("i"))
+    raise OSError("; ".join(failures))
+
+
+def _speaks(wire: Wire) -> bool:
+    """Return whether the broker knows the requests in our versions."""
+    answer = wire.ask(API_VERSIONS, 0, b"")
+    error, count = answer.read("hi")
+    known = {api: (low, high) for api, low, high in (answer.read("hhh") for _ in range(count))}
+    return not error and all(
+        known.get(api, (1, 0))[0] <= version <= known.get(api, (1, 0))[1]
+        for api, version in VERSIONS.items()
+    )
+
+
+def _state_of(wire: Wire, transactional_id: str) -> str | None:
+    """Return the state of a transactional id's last transaction; None if it never had one."""
+    body = b"\2" + compact(transactional_id) + b"\0"
+    answer = wire.ask(DESCRIBE_TRANSACTIONS, VERSIONS[DESCRIBE_TRANSACTIONS], body, tagged=True)
+    answer.number("i")
+    if answer.varint() < 2:
+        raise ValueError("no state in the answer")
+    error = answer.number("h")
+    if error == _UNKNOWN_ID:
+        return None
+    if error:
+        raise _Refused("DescribeTransactions", error)
+    answer.compact()
+    return answer.compact()
+
+
+def _await_end(wire: Wire, transactional_id: str) -> None:
+    """Wait until all markers are written: librdkafka would wait for them longer."""
+    until = time.monotonic() + _TIMEOUT_S
+    while not (_state_of(wire, transactional_id) or "").startswith("Complete"):
+        if time.monotonic() > until:
+            raise _Refused("EndTxn", _CONCURRENT)
+        time.sleep(_LOOK_S)
+
+
+def _producer(wire: Wire, slot: Slot) -> _Producer:
+    """Become the transactional id's producer: what its last one left open is aborted by that."""
+    body = text(slot.transactional_id) + struct.pack(">i", slot.timeout_ms)
+    return _Producer(*_asked(wire, "InitProducerId", INIT_PRODUCER_ID, body).read("qh"))
+
+
+def _asked(wire: Wire, what: str, api: int, body: bytes) -> Answer:
+    """Ask until the last transaction's end is not in the way; return the answer behind its error.
+
+    Raises
+    ------
+    _Refused
+        With another error than that, or with that for as long as any answer may take.
+    """
+    until = time.monotonic() + _TIMEOUT_S
+    while True:
+        answer = wire.ask(api, VERSIONS[api], body)
+        _, error = answer.read("ih")
+        if not error:
+            return answer
+        if error != _CONCURRENT or time.monotonic() > until:
+            raise _Refused(what, error)
+        time.sleep(_PAUSE_S)
+
+
+def _add_partitions(wire: Wire, name: bytes, partitions: Mapping[str, int]) -> None:
+    topics = b"".join(
+        text(topic) + struct.pack(f">i{count}i", count, *range(count))
+        for topic, count in partitions.items()
+    )
+    body = name + struct.pack(">i", len(partitions)) + topics
+    until = time.monotonic() + _TIMEOUT_S
+    while errors := _errors(wire.ask(ADD_PARTITIONS, VERSIONS[ADD_PARTITIONS], body)):
+        worst = next((error for error in errors if error != _CONCURRENT), _CONCURRENT)
+        if worst != _CONCURRENT or time.monotonic() > until:
+            raise _Refused("AddPartitionsToTxn", worst)
+        time.sleep(_PAUSE_S)
+
+
+def _errors(answer: Answer) -> Sequence[int]:
+    """Return the errors in an answer about partitions."""
+    _, topics = answer.read("ii")
+    found = []
+    for _ in range(topics):
+        answer.text()
+        for _ in range(answer.number("i")):
+            _, error = answer.read("ih")
+            found.append(error)
+    return [error for error in found if error]
