@@ -44,6 +44,9 @@ PINNED = "pinned"
 DOUBTS_MAX = 20
 """So often offsets that contradict the evidence are asked for again before they are believed."""
 
+PENDING_SAID = 10
+"""After so many answers, and so many again, it is said what a take-over waits for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:
@@ -145,13 +148,19 @@ def _stable_offsets(
 
     Each answer may take a second, and so does each pause. After many that cannot be true the last
     one is returned: what contradicts the evidence for so long is refused, by whoever looks at it.
+    For a transaction there is no end of waiting, since no other answer would be safe; but it is
+    said.
     """
     tps = [(topic, spec.id.partition) for topic in spec.inputs]
-    doubts = 0
+    doubts = pending = 0
     while True:
         try:
             committed = yield from ask("log.committed", partial(log.committed, tps))
-        except Unstable:
+        except Unstable as unstable:
+            pending += 1
+            if pending % PENDING_SAID == 0:
+                said = f"{spec.id}: its offsets are not to be had yet: {unstable}"
+                yield from ask("log.wait", partial(log.wait, said))
             continue
         if doubts == DOUBTS_MAX or not evidence.contradicts(spec, committed):
             return committed

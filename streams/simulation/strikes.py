@@ -19,6 +19,9 @@ Offsets = Mapping[TopicPartition, Committed | None]
 LOSSES = ("expire", "headcut", "recreate")
 """What no protocol can heal: the right answer is to refuse."""
 
+FORGET = "forget"
+"""The broker is killed, and comes back without knowing what it still had to mark."""
+
 WORKERS = (1, 4, 2)
 """To so many processes a role is scaled."""
 
@@ -52,8 +55,11 @@ def _second(world: World, rng: Random) -> None:
 def _scale(world: World, rng: Random) -> None:
     """Give a role more slots, or fewer: then some leave for good, now and then without a word."""
     role, count = rng.choice(sorted(world.slots)), rng.choice(WORKERS)
-    world.note("world", f"scales {role} from {world.slots[role]} to {count}")
-    before, world.slots[role] = world.slots[role], count
+    before = world.slots[role]
+    if any(f"{role}-{slot}" in world.broker.unended() for slot in range(count, before)):
+        return  # nobody else could end what the broker has forgotten
+    world.note("world", f"scales {role} from {before} to {count}")
+    world.slots[role] = count
     for slot in range(before, count):
         world.start(role, slot)
     for worker in [w for w in world.workers if w.role == role and w.slot >= count]:
@@ -118,6 +124,18 @@ def _rebalance(world: World, rng: Random) -> None:
     group.reshuffle(order)
 
 
+def _forget(world: World, rng: Random) -> None:
+    """Kill the broker, and let it come back without knowing what it still had to mark.
+
+    For so long no call is answered, and whoever has committed just before ends.
+    """
+    names = world.broker.restart(lambda: rng.random() < 0.5)
+    world.note("world", f"the broker restarts; without their ends: {', '.join(names) or 'none'}")
+    for worker in [worker for worker in world.workers if worker.name in names]:
+        world.note(worker.title(), "ends: the broker was away")
+        world.remove(worker)
+
+
 STRIKES: Mapping[str, Callable[[World, Random], None]] = {
     "crash": _crash,
     "pause": _pause,
@@ -129,6 +147,7 @@ STRIKES: Mapping[str, Callable[[World, Random], None]] = {
     "stale": _stale,
     "failover": _failover,
     "rebalance": _rebalance,
+    FORGET: _forget,
 }
 """Faults of a whole world, with what they do."""
 
@@ -145,6 +164,9 @@ OLD_OFFSETS = "oldoffsets"
 """A coordinator answers offsets of before, as one that has just come back was seen to do."""
 
 FAULTS = (*CALL_FAULTS, *STRIKES, OLD_OFFSETS)
+
+YOUNGER = (OLD_OFFSETS, FORGET)
+"""Faults that are younger than kept seeds; how often they strike is drawn by itself."""
 
 
 def older(world: World, committed: Offsets, rng: Random) -> Offsets:

@@ -144,6 +144,7 @@ class Worker:
 
     def _main(self) -> Steps[None]:
         world, log = self.world, self.log
+        yield from ask("log.end_forgotten", log.end_forgotten)
         yield from ask("log.init", log.init)
         yield from ask("log.join", log.join)
         while True:

@@ -18,7 +18,7 @@ from headrace.streams.simulation.faults import Fault, Faults
 from headrace.streams.simulation.flow import Publication, Workload
 from headrace.streams.simulation.invariants import Invariant, Watch
 from headrace.streams.simulation.registry import SNAPSHOT_RECORDS, VERSION, SimulatedRegistry
-from headrace.streams.simulation.strikes import FAULTS, LOSSES, OLD_OFFSETS, STRIKES, lose
+from headrace.streams.simulation.strikes import FAULTS, LOSSES, STRIKES, YOUNGER, lose
 from headrace.streams.simulation.worker import Worker
 from headrace.streams.twins.broker import Broker
 from headrace.streams.twins.store import MemoryStore
@@ -131,9 +131,9 @@ class World:
         self.healing = False
         self.restarted = False
         self.lost = False
-        rates = {kind: rng.choice([0, 1, 1, 3]) for kind in FAULTS if kind != OLD_OFFSETS}
-        # Drawn by itself: the kept seeds, older than this fault, are the worlds that they were.
-        rates[OLD_OFFSETS] = Random(f"{seed} rate of {OLD_OFFSETS}").choice([0, 1, 1, 3])
+        rates = {kind: rng.choice([0, 1, 1, 3]) for kind in FAULTS if kind not in YOUNGER}
+        # Drawn by themselves: the kept seeds are the worlds that they were before these.
+        rates |= {k: Random(f"{seed} rate of {k}").choice([0, 1, 1, 3]) for k in YOUNGER}
         rates |= plan.rates
         most = rng.randint(0, 40)
         self.faults = Faults(seed, rates, most if plan.faults is None else plan.faults, plan.only)

@@ -13,6 +13,8 @@ What it models, since each of these has broken an earlier form of the protocol:
 - generation and member are checked when offsets are sent, never when the transaction ends: a
   zombie whose offsets were accepted can still commit;
 - a transactional id has an epoch; its next owner ends what the one before left open;
+- a broker that comes back may have forgotten which control records it had to write: what they would
+  have ended is decided by the next one of the same producer (see ``engine.forgotten``);
 - a transaction that is open for too long is aborted, and its producer may go no further;
 - a topic that is created anew under its name takes nothing along: no record, no offset, no marker.
 """
@@ -20,76 +22,25 @@ What it models, since each of these has broken an earlier form of the protocol:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
 from typing import NamedTuple
 
 from headrace.schemas.errors import Refused
 from headrace.streams.protocol.ports import Committed, Dead, Fenced, Unstable
 from headrace.streams.records import Emit, Headers, Record, TopicPartition
 from headrace.streams.twins.group import Group
-
-
-class _State(Enum):
-    OPEN = "open"
-    COMMITTED = "committed"
-    ABORTED = "aborted"
-
-
-@dataclass(slots=True, eq=False)
-class _Transaction:
-    """A transaction, as long as one of its control records is still to be written.
-
-    Attributes
-    ----------
-    first
-        Its first record in each partition that waits for its control record.
-    offsets
-        Consumed offsets that are pending.
-    due_ms
-        Once it is decided: when each control record is written; None's makes the offsets known.
-    """
-
-    started_ms: int
-    state: _State = _State.OPEN
-    first: dict[TopicPartition, int] = field(default_factory=dict)
-    offsets: dict[tuple[str, TopicPartition], Committed] = field(default_factory=dict)
-    due_ms: dict[TopicPartition | None, int] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Producer:
-    """A transactional id.
-
-    Attributes
-    ----------
-    overdue
-        The epoch that ended because its transaction was open for too long.
-    """
-
-    epoch: int = 0
-    overdue: int = 0
-    open: _Transaction | None = None
-    decided: _Transaction | None = None
-
-
-class _Entry(NamedTuple):
-    record: Record | None  # None: a control record
-    transaction: _Transaction | None
-
-
-_GONE = _Entry(None, None)
-
-
-@dataclass(slots=True)
-class _Partition:
-    entries: list[_Entry] = field(default_factory=list)
-    head: int = 0
+from headrace.streams.twins.transactions import (
+    GONE,
+    Entry,
+    Partition,
+    Producer,
+    State,
+    Transaction,
+)
 
 
 class _Topic(NamedTuple):
     id: str
-    partitions: tuple[_Partition, ...]
+    partitions: tuple[Partition, ...]
     append_time: bool
 
 
@@ -120,8 +71,8 @@ class Broker:
         self._marker_delay_ms = marker_delay_ms
         self._topics: dict[str, _Topic] = {}
         self._topics_made = 0
-        self._producers: dict[str, _Producer] = {}
-        self._unmarked: dict[_Transaction, None] = {}
+        self._producers: dict[str, Producer] = {}
+        self._unmarked: dict[Transaction, None] = {}
         self._offsets: dict[tuple[str, TopicPartition], Committed] = {}
 
     # topics
@@ -141,7 +92,7 @@ class Broker:
         for transaction in self._unmarked:
             for tp in [tp for tp in transaction.first if tp[0] == topic]:
                 del transaction.first[tp]
-        parts = tuple(_Partition() for _ in range(partitions))
+        parts = tuple(Partition() for _ in range(partitions))
         self._topics[topic] = _Topic(f"id-{self._topics_made}", parts, append_time)
 
     def topic_id(self, topic: str) -> str:
@@ -170,7 +121,7 @@ class Broker:
             max(partition.head, min(offset, len(partition.entries))),
         )
         if forget:
-            partition.entries[old : partition.head] = [_GONE] * (partition.head - old)
+            partition.entries[old : partition.head] = [GONE] * (partition.head - old)
 
     # time
 
@@ -179,14 +130,30 @@ class Broker:
         self.now_ms = now_ms
         if self._unmarked:
             for producer in self._producers.values():
-                if producer.open is not None and self._overdue(producer.open):
-                    self._decide(producer, _State.ABORTED)
-                    producer.overdue = producer.epoch
-                    producer.epoch += 1
+                self._abort_overdue(producer)
             for transaction in list(self._unmarked):
                 self._mark(transaction)
         for group in self.groups.values():
             group.expire(now_ms, self._session_timeout_ms)
+
+    def restart(self, forgets: Callable[[], bool]) -> list[str]:
+        """Come back after a kill, having forgotten control records that were to be written.
+
+        ``forgets`` says it for each of them. Returns :meth:`unended`.
+        """
+        for producer in self._producers.values():
+            self._abort_overdue(producer)
+            decided = producer.decided
+            lost = [place for place in decided.due_ms if forgets()] if decided else []
+            if decided and lost:
+                producer.forgotten.append(decided)
+                for place in lost:
+                    del decided.due_ms[place]
+        return self.unended()
+
+    def unended(self) -> list[str]:
+        """Return the transactional ids with a transaction that has not been ended everywhere."""
+        return [name for name, producer in self._producers.items() if producer.forgotten]
 
     # writing
 
@@ -204,12 +171,24 @@ class Broker:
 
     def init_producer(self, transactional_id: str) -> int:
         """Take a transactional id: abort what its last owner left open, and fence that owner."""
-        producer = self._producers.setdefault(transactional_id, _Producer())
+        producer = self._producers.setdefault(transactional_id, Producer())
         if producer.open is not None:
-            self._decide(producer, _State.ABORTED)
+            self._decide(producer, State.ABORTED)
         self._await_markers(producer)
         producer.epoch += 1
         return producer.epoch
+
+    def end_forgotten(self, transactional_id: str, tps: Sequence[TopicPartition]) -> None:
+        """Take a transactional id, and write everywhere what its last transaction decided."""
+        producer = self._producers.get(transactional_id)
+        if producer is not None:
+            state = State.ABORTED if producer.open is not None else producer.last
+            epoch = self.init_producer(transactional_id)
+            transaction = self._transaction(transactional_id, epoch)
+            for tp in tps:
+                transaction.first[tp] = len(self._partition(tp).entries)
+            self._decide(producer, state)
+            self._await_markers(producer)
 
     def produce(self, transactional_id: str, epoch: int, emits: Sequence[Emit]) -> None:
         """Write records in the producer's transaction, opening it if none is open."""
@@ -235,7 +214,7 @@ class Broker:
         """Commit the producer's transaction. Only the epoch is checked: generations are not."""
         producer = self._producer(transactional_id, epoch)
         if producer.open is not None:
-            self._decide(producer, _State.COMMITTED)
+            self._decide(producer, State.COMMITTED)
 
     # reading
 
@@ -275,9 +254,7 @@ class Broker:
             if len(found) == limit:
                 return found, offset
             record, transaction = partition.entries[offset]
-            if record is not None and (
-                transaction is None or transaction.state is _State.COMMITTED
-            ):
+            if record is not None and (transaction is None or transaction.state is State.COMMITTED):
                 found.append(record)
         return found, max(start, end)
 
@@ -318,7 +295,7 @@ class Broker:
         """Return a committed offset, whether its control record is written or not: for checkers."""
         found = self._offsets.get((group, tp))
         for transaction in self._unmarked:
-            if transaction.state is _State.COMMITTED:
+            if transaction.state is State.COMMITTED:
                 found = transaction.offsets.get((group, tp), found)
         return found
 
@@ -326,13 +303,17 @@ class Broker:
         """Return whether any transaction is open, or has still to be marked."""
         return bool(self._unmarked)
 
-    def _partition(self, tp: TopicPartition) -> _Partition:
+    def _partition(self, tp: TopicPartition) -> Partition:
         return self._topics[tp[0]].partitions[tp[1]]
 
-    def _overdue(self, transaction: _Transaction) -> bool:
-        return self.now_ms - transaction.started_ms > self._transaction_timeout_ms
+    def _abort_overdue(self, producer: Producer) -> None:
+        transaction = producer.open
+        if transaction and self.now_ms - transaction.started_ms > self._transaction_timeout_ms:
+            self._decide(producer, State.ABORTED)
+            producer.overdue = producer.epoch
+            producer.epoch += 1
 
-    def _producer(self, transactional_id: str, epoch: int) -> _Producer:
+    def _producer(self, transactional_id: str, epoch: int) -> Producer:
         producer = self._producers[transactional_id]
         if producer.overdue == epoch:
             raise Dead(f"{transactional_id}: its transaction was open for too long")
@@ -340,43 +321,60 @@ class Broker:
             raise Fenced(f"{transactional_id}: epoch {epoch} has ended, it is {producer.epoch}")
         return producer
 
-    def _transaction(self, transactional_id: str, epoch: int) -> _Transaction:
+    def _transaction(self, transactional_id: str, epoch: int) -> Transaction:
         producer = self._producer(transactional_id, epoch)
         if producer.open is None:
             self._await_markers(producer)
-            producer.open = _Transaction(self.now_ms)
+            producer.open = Transaction(producer, self.now_ms)
             self._unmarked[producer.open] = None
         return producer.open
 
-    def _decide(self, producer: _Producer, state: _State) -> None:
+    def _decide(self, producer: Producer, state: State) -> None:
         transaction, producer.open = producer.open, None
         assert transaction is not None
-        transaction.state = state
+        transaction.state = producer.last = state
         producer.decided = transaction
         for place in (*transaction.first, None):
             transaction.due_ms[place] = self.now_ms + self._marker_delay_ms()
         self._mark(transaction)
 
-    def _await_markers(self, producer: _Producer) -> None:
+    def _await_markers(self, producer: Producer) -> None:
         """Write what is due of the last transaction: the next one's first call waits for it."""
         if producer.decided is not None:
             self._mark(producer.decided, all_of_them=True)
             producer.decided = None
 
-    def _mark(self, transaction: _Transaction, *, all_of_them: bool = False) -> None:
+    def _mark(self, transaction: Transaction, *, all_of_them: bool = False) -> None:
         for place, due_ms in list(transaction.due_ms.items()):
             if due_ms > self.now_ms and not all_of_them:
                 continue
             del transaction.due_ms[place]
-            if place is None:
-                if transaction.state is _State.COMMITTED:
-                    self._offsets.update(transaction.offsets)
-                transaction.offsets = {}  # its records keep it, for long: be small
-            elif place in transaction.first:  # else its topic was created anew
-                del transaction.first[place]
-                self._partition(place).entries.append(_Entry(None, transaction))
-        if transaction.state is not _State.OPEN and not transaction.due_ms:
-            self._unmarked.pop(transaction, None)
+            for each in (*transaction.by.forgotten, transaction):
+                self._end_at(each, place, transaction)
+            if place is not None and transaction.first.pop(place, None) is not None:
+                self._partition(place).entries.append(Entry(None, transaction))
+        self._forget_ended(transaction)
+
+    def _end_at(self, each: Transaction, place: TopicPartition | None, marked: Transaction) -> None:
+        """Let a control record end a transaction in its place: its own, or a forgotten one."""
+        if place is None:
+            if marked.state is State.COMMITTED:
+                self._offsets.update(each.offsets)
+            each.offsets = {}  # its records keep it, for long: be small
+        elif each is not marked and place in each.first:
+            entries = self._partition(place).entries
+            for offset in range(each.first.pop(place), len(entries)):
+                if entries[offset].transaction is each:
+                    entries[offset] = entries[offset]._replace(transaction=marked)
+
+    def _forget_ended(self, transaction: Transaction) -> None:
+        """Keep no longer what has ended everywhere."""
+        forgotten = transaction.by.forgotten
+        for each in (*forgotten, transaction):
+            if each.state is not State.OPEN and not (each.due_ms or each.first or each.offsets):
+                self._unmarked.pop(each, None)
+                if each in forgotten:
+                    forgotten.remove(each)
 
     def _write(
         self,
@@ -385,12 +383,12 @@ class Broker:
         value: bytes | None,
         headers: Headers,
         timestamp_ms: int | None,
-        transaction: _Transaction | None,
+        transaction: Transaction | None,
     ) -> int:
         topic = self._topics[tp[0]]
         entries = topic.partitions[tp[1]].entries
         offset = len(entries)
         stamp = self.now_ms if timestamp_ms is None or topic.append_time else timestamp_ms
         record = Record(tp[0], tp[1], offset, stamp, key, value, headers)
-        entries.append(_Entry(record, transaction))
+        entries.append(Entry(record, transaction))
         return offset

@@ -42,6 +42,10 @@ class MemoryLog:
         self._member = 0
         self._begun = False
 
+    def end_forgotten(self) -> None:
+        """End for good what the slot's last transaction decided, wherever it may have written."""
+        self.broker.end_forgotten(self.instance, self.broker.partitions())
+
     def init(self) -> None:
         """Fence the slot's predecessor and abort what it left open (``init_transactions``)."""
         self._epoch = self.broker.init_producer(self.instance)

@@ -322,6 +322,10 @@ def snapshot_misnamed(patch: Patch) -> None:
     patch.setattr(committing, "take", take)
 
 
+def forgotten_ends(patch: Patch) -> None:
+    patch.setattr(MemoryLog, "end_forgotten", lambda self: None)
+
+
 def _odds(**rates: int) -> Plan:
     return Plan(faults=40, rates=rates, loss="")
 
@@ -353,4 +357,5 @@ BUGS = (
     Bug("unseeded order", unseeded_order),
     Bug("a transaction broken off", transaction_broken),
     Bug("a snapshot under another cut", snapshot_misnamed, _odds(wipe=20)),
+    Bug("forgotten ends left to the next", forgotten_ends, _odds(forget=20, crash=5)),
 )

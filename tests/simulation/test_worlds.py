@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import os
 import time
+from collections import defaultdict
+from collections.abc import Sequence
 
 import pytest
 
+from headrace.streams.flow import ROLES, outputs_of
+from headrace.streams.plan import plan_of
+from headrace.streams.records import Emit
 from headrace.streams.simulation.world import Plan
+from headrace.streams.twins.log import MemoryLog
 from tests.simulation.kept import KEPT, Kept
+from tests.simulation.product import machines
 from tests.simulation.run import run_world, told
 
 pytestmark = [pytest.mark.simulation, pytest.mark.timeout(300)]
@@ -45,6 +52,29 @@ def test_a_world_of_many_events_comes_to_rest() -> None:
     world = run_world(3, "product", Plan(events=2_000))
     assert not world.wrong, told(world)
     assert len(world.published) > 2_000
+
+
+def test_roles_write_where_they_are_said_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a broker has forgotten is looked for there, and nowhere else."""
+    written: dict[str, set[str]] = defaultdict(set)
+    produce = MemoryLog.produce
+
+    def told_where(self: MemoryLog, emits: Sequence[Emit]) -> None:
+        written[self.group] |= {emit.topic for emit in emits}
+        produce(self, emits)
+
+    monkeypatch.setattr(MemoryLog, "produce", told_where)
+    for seed in range(5):
+        run_world(seed, "product")
+    plan = plan_of(machines)
+    assert set(written) == set(ROLES)
+    for role, topics in written.items():
+        assert topics <= set(outputs_of(plan, role))
+    assert set().union(*written.values()) == set(plan.topics) - {
+        plan.topics.events,
+        plan.topics.labels,
+        plan.topics.alerts,
+    }
 
 
 @pytest.mark.parametrize("flow", FRESH)

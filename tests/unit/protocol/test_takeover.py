@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from headrace.schemas.errors import Refused
 from headrace.streams.protocol.commit import commit
 from headrace.streams.protocol.ports import Committed, Lost, Unstable
 from headrace.streams.protocol.steps import drive
-from headrace.streams.protocol.takeover import Ports
+from headrace.streams.protocol.takeover import Ports, take_over
 from headrace.streams.protocol.task import Task
 from headrace.streams.records import TopicPartition
 from tests.unit.protocol.parts import BESIDE, BOTH, IN, LEARN, SPEC, TASK, Adds, Learns, World
@@ -83,7 +84,10 @@ def test_a_restore_reads_the_input_that_is_behind_in_time_first() -> None:
     assert world.store.peek(TASK)[1] == {"b'k'": b"\x0c"}
 
 
-def test_offsets_that_are_pending_are_asked_for_until_they_are_stable() -> None:
+@pytest.mark.parametrize(("answers", "said"), [(3, 0), (10, 0), (11, 1), (25, 2)])
+def test_offsets_that_are_pending_are_asked_for_until_they_are_stable(
+    answers: int, said: int
+) -> None:
     world = World()
     ports, task = worked(world, 1)
     world.publish(2)
@@ -91,19 +95,16 @@ def test_offsets_that_are_pending_are_asked_for_until_they_are_stable() -> None:
     ports.log.begin()
     ports.log.send_offsets({(IN, 0): Committed(batch.end.next_of(IN))})
     other = world.ports("other")
-    asked = 0
+    points: Counter[str] = Counter()
 
     def hook(point: str) -> None:
-        nonlocal asked
-        if point == "before:log.committed":
-            asked += 1
-            if asked == 3:
-                ports.log.end()
-
-    from headrace.streams.protocol.takeover import take_over  # noqa: PLC0415 - driven by hand here
+        points[point] += 1
+        if points["before:log.committed"] == answers:
+            ports.log.end()
 
     taken = drive(take_over(SPEC, Adds(), other, "token-b"), hook)
-    assert asked == 3
+    assert points["before:log.committed"] == answers
+    assert points["before:log.wait"] == said
     assert taken.position.next_of(IN) == 2
     with pytest.raises(Lost):
         ports.store.read(TASK, task.token, ())

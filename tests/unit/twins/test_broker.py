@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from headrace.streams.protocol.ports import Committed, Unstable
+from headrace.streams.protocol.ports import Committed, Dead, Unstable
 from headrace.streams.records import Emit, Record, TopicPartition
 from headrace.streams.twins.broker import Broker
 
@@ -85,3 +85,59 @@ def test_a_topic_that_is_created_anew_takes_no_open_transaction_along() -> None:
     assert seen(broker, OUT[0]) == [b"new"]
     assert broker.bounds(OUT[0]) == (0, 1)
     assert broker.committed("g", [OUT[1], SOURCE]) == {OUT[1]: None, SOURCE: Committed(4)}
+
+
+def forgetful(*delays_ms: int) -> Broker:
+    """Return a broker that has decided to commit a record in each output, and forgotten it."""
+    broker = broker_with_delays(1_000, 1_000, 1_000, *delays_ms)
+    transact(broker, b"a", 7)
+    assert broker.restart(lambda: True) == broker.unended() == ["p"]
+    return broker
+
+
+def test_what_was_forgotten_stays_open() -> None:
+    broker = forgetful()
+    broker.advance(100_000)
+    assert [broker.bounds(tp) for tp in OUT] == [(0, 0), (0, 0)]
+    assert broker.busy()
+    with pytest.raises(Unstable):
+        broker.committed("g", [SOURCE])
+    assert broker.decided("g", SOURCE) == Committed(7)
+
+
+def test_what_was_forgotten_is_ended_as_it_was_decided() -> None:
+    broker = forgetful(0, 0, 0)
+    broker.end_forgotten("p", OUT)
+    assert [seen(broker, tp) for tp in OUT] == [[b"a"], [b"a"]]
+    assert broker.committed("g", [SOURCE]) == {SOURCE: Committed(7)}
+    assert (broker.unended(), broker.busy()) == ([], False)
+
+
+def test_the_next_transaction_decides_about_what_was_forgotten_where_it_writes() -> None:
+    broker = forgetful(0, 0)
+    epoch = broker.init_producer("p")
+    broker.produce("p", epoch, [Emit(*OUT[0], None, b"b")])
+    assert broker.init_producer("p") == epoch + 1  # which aborts it
+    assert seen(broker, OUT[0]) == []
+    assert broker.bounds(OUT[0]) == (0, 3)
+    assert broker.bounds(OUT[1]) == (0, 0)
+    assert broker.committed("g", [SOURCE]) == {SOURCE: None}
+
+
+def test_a_part_may_be_forgotten_and_what_is_overdue_is_aborted() -> None:
+    broker = broker_with_delays(5, 5, 5)
+    epoch = broker.init_producer("p")
+    broker.produce("p", epoch, [Emit(*tp, None, b"a") for tp in OUT])
+    broker.now_ms = 60_001
+    forgets = iter([True, False, True])
+    broker.restart(lambda: next(forgets))
+    broker.advance(60_006)
+    assert [broker.bounds(tp) for tp in OUT] == [(0, 0), (0, 2)]
+    with pytest.raises(Dead, match="open for too long"):
+        broker.end("p", epoch)
+
+
+def test_a_slot_without_a_past_has_nothing_to_end() -> None:
+    broker = broker_with_delays()
+    broker.end_forgotten("p", OUT)
+    assert [broker.bounds(tp) for tp in OUT] == [(0, 0), (0, 0)]
