@@ -20,6 +20,7 @@ _PARTS = {
     "model": "the model",
     "decide": "the decision",
     "segments": "the segments",
+    "features_by_segment": "the features by segment",
     "baselines": "the baselines",
 }
 
@@ -40,6 +41,9 @@ def canonical_text(pipeline: Pipeline) -> str:
         "segments": _plain(pipeline.monitor.segments),
         "baselines": _plain(pipeline.monitor.baselines),
     }
+    told = _plain(pipeline.monitor.features_by_segment)
+    if told:  # so declarations without it are what they were
+        parts["features_by_segment"] = told
     return json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 

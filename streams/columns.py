@@ -35,14 +35,17 @@ class Cell:
         Counts by number, by family: of what ``family:number`` would be by name.
     segments
         Counts by name of each segment.
+    parts
+        What was counted of a segment with buckets of its own.
     """
 
-    __slots__ = ("buckets", "segments", "values")
+    __slots__ = ("buckets", "parts", "segments", "values")
 
     def __init__(self) -> None:
         self.values = no_values()
         self.buckets: defaultdict[str, defaultdict[int, int]] = defaultdict(no_counts)
         self.segments: defaultdict[str, defaultdict[str, int]] = defaultdict(no_values)
+        self.parts: defaultdict[str, Cell] = defaultdict(Cell)
 
 
 Add = Callable[[Cell, Sequence[Any]], None]

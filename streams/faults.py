@@ -15,6 +15,7 @@ from headrace.schemas.avro import field_types, literal_values
 from headrace.streams.duration import duration_ms, duration_text
 from headrace.streams.event import Event
 from headrace.streams.features.checks import WINDOW_MS_MAX, Types, feature_faults, function_faults
+from headrace.streams.features.declared import Feature
 from headrace.streams.pipeline import (
     Alarms,
     Cost,
@@ -272,6 +273,7 @@ def _monitor_faults(pipeline: Pipeline, types: Types, hidden: str | None) -> Ite
     monitor = pipeline.monitor
     for name in monitor.segments:
         yield from _segment_faults(name, pipeline, types, hidden)
+    yield from _by_segment_faults(pipeline)
     for baseline in monitor.baselines:
         yield from _baseline_faults(baseline, pipeline, hidden)
     if isinstance(monitor.business, Cost):
@@ -323,6 +325,22 @@ def _segment_faults(
     elif plain not in (str, bool, int) and not literal_values(plain):
         said = f'Monitor(segments=["{name}"]) has too many values to tell apart.'
         yield Fault(said, "Use text, an integer or a boolean.", place)
+
+
+def _by_segment_faults(pipeline: Pipeline) -> Iterator[Fault]:
+    monitor, features = pipeline.monitor, pipeline.flat_features()
+    known = [feature.name for feature in features if isinstance(feature, Feature)]
+    declared = list(monitor.features_by_segment)
+    for name in declared:
+        if name not in known:
+            said = f'Monitor(features_by_segment=["{name}"]) names no feature.'
+            yield Fault(said, suggestion(name, known), monitor.place)
+    if len(set(declared)) < len(declared):
+        said = f"Monitor(features_by_segment={declared}) names a feature twice."
+        yield Fault(said, "Leave one.", monitor.place)
+    if declared and not monitor.segments:
+        said = "Monitor(features_by_segment=[...]) has no segments."
+        yield Fault(said, "Name their fields in segments=[...].", monitor.place)
 
 
 def _baseline_faults(baseline: Any, pipeline: Pipeline, hidden: str | None) -> Iterator[Fault]:

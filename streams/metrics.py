@@ -7,6 +7,7 @@ baseline (``baseline.majority.accuracy``).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import inf
 
 from headrace.streams.binned import gap, quantile, quantile_within, rank_of
@@ -99,6 +100,7 @@ class Metrics:
 
     def __init__(self, plan: Plan) -> None:
         self._features = [f"feature.{name}" for name, _ in plan.feature_fields]
+        self._by_segment = [f"feature.{name}" for name in plan.features_by_segment]
         self._task = plan.task
         self._edges = number_edges if plan.task == "anomaly" else probability_edges
         self._ages = [(duration_text(age), age) for age in _ages_ms(plan.wait_ms)]
@@ -139,6 +141,7 @@ class Metrics:
             if n:
                 yield name, Figure(float(n), n)
         yield "coverage", coverage(totals)
+        yield from _missing(self._by_segment, totals)
         for judge in self._briefly:
             yield from judge("outcome", totals)
         for name in self._baselines:
@@ -168,10 +171,7 @@ class Metrics:
                 yield f"{REJECTED}.{reason}", Figure(float(refused[reason]), refused[reason])
         for name, n in sorted(totals.get(VIOLATION, {}).items()):
             yield f"{VIOLATION}s.{name}", Figure(float(n), n)
-        for name in self._features:
-            nulls = totals.get(name, {}).get(NULL, 0)
-            if nulls:
-                yield f"missing.{name}", share(nulls, family_sum(totals[name]))
+        yield from _missing(self._features, totals)
 
     def _outputs(self, totals: Totals) -> Named:
         """Say how scores, and answers, are spread."""
@@ -232,6 +232,14 @@ class Metrics:
             yield f"{name}unscored", Figure(float(silent), silent)
         for metric, figure in self._judge(prefix, totals, self._cost):
             yield name + metric, figure
+
+
+def _missing(names: Iterable[str], totals: Totals) -> Named:
+    """Say of each feature that had nulls how many they were."""
+    for name in names:
+        nulls = totals.get(name, {}).get(NULL, 0)
+        if nulls:
+            yield f"missing.{name}", share(nulls, family_sum(totals[name]))
 
 
 def coverage(totals: Totals) -> Figure:

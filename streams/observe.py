@@ -200,7 +200,9 @@ class Tally:
         for count_all, items in deferred.items():
             count_all(self, items)
         cells = [
-            {"tile": tile, "segment": ALL, **_fields(cell)} for tile, cell in self._cells.items()
+            {"tile": tile, "segment": segment, **_fields(part)}
+            for tile, cell in self._cells.items()
+            for segment, part in ((ALL, cell), *cell.parts.items())
         ]
         if not cells:
             return None
@@ -253,6 +255,8 @@ class Observer:
                 program.features, program.kinds, program.vocabularies, strict=True
             )
         ]
+        columns = dict(zip(program.names, self._columns, strict=True))
+        self._by_segment = [(name, columns[name]) for name in plan.features_by_segment]
         kind = "number" if plan.task == "anomaly" else "probability"
         self._add_scores = column_of("score", kind, (), {})
         self._served = JUDGES[plan.task]("outcome")
@@ -300,6 +304,19 @@ class Observer:
                 inner = cell.segments[_segment(field, value)]
                 inner["events"] += n
                 inner[answer] += n
+        if self._by_segment:
+            self._features_by_segment(cell, group)
+
+    def _features_by_segment(self, cell: Cell, group: Sequence[Mapping[str, Any]]) -> None:
+        """Count the declared features of each segment: together, as those of all events are."""
+        segments: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+        for prediction in group:
+            for segment in prediction["segments"].items():
+                segments.setdefault(segment, []).append(prediction["features"])
+        for (field, value), rows in segments.items():
+            part = cell.parts[_segment(field, value)]
+            for name, add in self._by_segment:
+                add(part, [row[name] for row in rows])
 
     # -- LEARN
 

@@ -221,6 +221,9 @@ class Monitor(_Declared):
         Lengths of the rolling windows; the smallest is the step of all.
     reference
         Length of the reference period for drift, from the first event on.
+    features_by_segment
+        Names of features whose distributions are told of each segment too. Each costs for every
+        field of ``segments``.
     """
 
     segments: Sequence[str] = ()
@@ -228,11 +231,12 @@ class Monitor(_Declared):
     business: Cost | None = None
     windows: Sequence[str] = ("1h", "1d")
     reference: str = "1d"
+    features_by_segment: Sequence[str] = ()
     place: str = _PLACE
 
     def __post_init__(self) -> None:
         _Declared.__post_init__(self)
-        for name in ("segments", "baselines", "windows"):
+        for name in ("segments", "baselines", "windows", "features_by_segment"):
             object.__setattr__(self, name, _tuple(getattr(self, name)))
 
 

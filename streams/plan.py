@@ -80,6 +80,8 @@ class Plan:
         The compiled :class:`FeatureProgram`.
     feature_fields
         ``(name, kind)`` of each feature.
+    features_by_segment
+        Names of the features that are counted of each segment too.
     rules, learned_baselines
         The user's own baselines by name, and the names of those that learn.
     """
@@ -143,6 +145,7 @@ class Plan:
             "multiclass": str,
             "regression": float,
         }.get(self.task, bool)
+        self.features_by_segment = tuple(self.pipeline.monitor.features_by_segment)
         self._segments = [(name, attrgetter(name)) for name in self.pipeline.monitor.segments]
 
     def _compile_baselines(self) -> None:

@@ -38,6 +38,8 @@ class Bulletin:
     ----------
     reference
         What drift is measured against; None as long as there is none.
+    references
+        The same of segments, whose features are counted.
     """
 
     def __init__(self, plan: Plan, codecs: Codecs) -> None:
@@ -48,14 +50,23 @@ class Bulletin:
         self._names = {width: duration_text(width) for width in plan.windows_ms}
         self._latest: dict[str, tuple[Span, dict[str, dict[str, Figure]]]] = {}
         self.reference: Reference | None = None
+        self.references: dict[str, Reference] = {}
 
     def figures(self, totals: Totals, segment: str) -> dict[str, Figure]:
         """Return all that is to be said of a segment in a window."""
         if segment != ALL:
-            return self._metrics.figures(totals, segment=True)
+            return self._of_segment(totals, segment)
         found = self._metrics.figures(totals)
         if self.reference is not None:
             found.update(self.reference.figures(totals))
+        return found
+
+    def _of_segment(self, totals: Totals, segment: str) -> dict[str, Figure]:
+        found = self._metrics.figures(totals, segment=True)
+        reference = self.references.get(segment)
+        if reference is not None:
+            drift = reference.figures(totals).items()
+            found.update((name, figure) for name, figure in drift if figure.support)
         return found
 
     def records(

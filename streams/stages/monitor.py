@@ -3,7 +3,8 @@
 All that is emitted, and when, is a function of the counts' log: never of where a batch ends nor of
 a clock (:mod:`headrace.streams.stages.turn` says when what is said).
 
-State keys: ``m``, marks and what is yet to be said; ``r``, the reference of drift; ``w``, what the
+State keys: ``m``, marks and what is yet to be said; ``r``, the reference of drift; ``s``, those of
+segments; ``w``, what the
 detectors know (``lookout``); and the totals (``ledger``).
 """
 
@@ -27,7 +28,7 @@ from headrace.streams.stages.ledger import Ledger
 from headrace.streams.stages.lookout import Lookout
 from headrace.streams.stages.output import Output
 from headrace.streams.stages.terms import Terms, fresh_meta, newest_spans
-from headrace.streams.stages.turn import META, REFERENCE, Turn
+from headrace.streams.stages.turn import META, REFERENCE, SEGMENT_REFERENCES, Turn
 
 STAGES = frozenset({"score", "route", "join", "learn", "monitor"})
 NAME_CHARS_MAX = 1_000
@@ -61,6 +62,10 @@ class MonitorStage:
         self._ledger.load(view)
         reference = view.get(REFERENCE)
         self._bulletin.reference = None if reference is None else Reference(reference["totals"])
+        of_segments = view.get(SEGMENT_REFERENCES) or {}
+        self._bulletin.references = {
+            segment: Reference(totals) for segment, totals in of_segments.get("totals", {}).items()
+        }
         self._lookout.load(view)
         self._refresh(view)
 

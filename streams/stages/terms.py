@@ -68,6 +68,7 @@ def fresh_meta(tile_ms: int) -> Meta:
         "lost": 0,  # dead letters of JOIN and LEARN: they will never be counted
         "segments": {},
         "reference_at": None,
+        "by_segment_from": None,  # the first tile whose features are counted by segment
     }
 
 

@@ -30,10 +30,10 @@ from headrace.streams.stages.ledger import RUN, Ledger, Span
 from headrace.streams.stages.lookout import Lookout
 from headrace.streams.stages.terms import Meta, Terms, newest_spans
 from headrace.streams.summing import Placed
-from headrace.streams.totals import OTHER, plain
+from headrace.streams.totals import OTHER, Totals, family_sum, plain
 
 META = "m"
-REFERENCE = "r"
+REFERENCE, SEGMENT_REFERENCES = "r", "s"
 
 PACE_MS = 1_000
 """How often what changes is said, by the timestamps of the counts' records."""
@@ -127,6 +127,9 @@ class Turn:
                 values = {**values, "beyond_windows": things}
         elif segment == ALL:
             self._note(stage, place, values)
+        elif _has_features(cell):
+            first = self._meta.get("by_segment_from")
+            self._meta["by_segment_from"] = place if first is None else min(first, place)
         self._mark(place, [segment, *segments])
         return Placed(place, segment, values, cell["buckets"], segments, cell["columns"])
 
@@ -200,10 +203,45 @@ class Turn:
         """Keep the first stretch of the reference's length that has events enough, once over."""
         terms, meta = self._terms, self._meta
         at = terms.tile_of(terms.horizon.events(meta["marks"], newest))
-        if at == meta["reference_at"] or self._view.get(REFERENCE) is not None:
+        if at == meta["reference_at"] or not self._lacks_reference():
             return
         meta["reference_at"] = at
         self._ledger.post(self._view)
+        if self._view.get(REFERENCE) is None:
+            self._freeze_first(at)
+        counted = meta.get("by_segment_from") is not None
+        if counted and self._view.get(SEGMENT_REFERENCES) is None:
+            self._freeze_segments(at)
+
+    def _lacks_reference(self) -> bool:
+        """Return whether a reference is yet to be frozen: of all events, or of segments."""
+        if self._view.get(REFERENCE) is None:
+            return True
+        counted = self._meta.get("by_segment_from") is not None
+        return counted and self._view.get(SEGMENT_REFERENCES) is None
+
+    def _freeze_segments(self, at: int) -> None:
+        """Do the same for segments: once one of them has events enough, in a stretch of its own."""
+        terms, meta = self._terms, self._meta
+        for start in [tile for tile in self._ledger.tiles() if tile >= meta["by_segment_from"]]:
+            span = (start, start + terms.reference_ms)
+            if span[1] > at:
+                return
+            found = {}
+            for segment in self._ledger.segments(span):
+                watched = _watched(self._ledger.total(self._view, span, segment))
+                enough = max(map(family_sum, watched.values()), default=0) >= SUPPORT_MIN
+                if segment != ALL and enough:
+                    found[segment] = watched
+            if found:
+                state = {"start": span[0], "end": span[1], "totals": found}
+                self._view.put(SEGMENT_REFERENCES, state)
+                self._bulletin.references = {name: Reference(each) for name, each in found.items()}
+                return
+            meta["by_segment_from"] = start + terms.tile_ms
+
+    def _freeze_first(self, at: int) -> None:
+        terms = self._terms
         counts = {
             tile: plain(self._ledger.total(self._view, (tile, tile + 1), ALL), "events")
             for tile in self._ledger.tiles()
@@ -215,8 +253,7 @@ class Turn:
                 break
 
     def _freeze(self, span: tuple[int, int]) -> None:
-        totals = self._ledger.total(self._view, span, ALL)
-        watched = {name: family for name, family in totals.items() if is_watched(name)}
+        watched = _watched(self._ledger.total(self._view, span, ALL))
         start, end = span
         self._view.put(REFERENCE, {"start": start, "end": end, "totals": watched})
         self._bulletin.reference = Reference(watched)
@@ -274,7 +311,7 @@ class Turn:
         for name in [name for name in meta["due"] if int(name) < final]:
             del meta["due"][name]
         before = final - self._terms.reach_ms
-        if self._view.get(REFERENCE) is None:
+        if self._lacks_reference():
             before = min(before, newest - 2 * self._terms.reference_ms)
         tiles = self._ledger.tiles()
         if tiles and tiles[0] < before:
@@ -348,3 +385,12 @@ class Turn:
             self._emits += self._bulletin.records(
                 figures, segment, span, now_ms, self._revision, final=final
             )
+
+
+def _watched(totals: Totals) -> Totals:
+    return {name: family for name, family in totals.items() if is_watched(name)}
+
+
+def _has_features(cell: Mapping[str, Any]) -> bool:
+    names = (*cell["values"], *cell["buckets"])
+    return any(is_watched(name.partition(":")[0]) for name in names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import frexp, log
 from typing import Any
 
@@ -43,7 +43,7 @@ def millionths(value: float) -> int:
 # -- SCORE's
 
 
-def count_predictions(truth: Truth) -> None:
+def count_predictions(truth: Truth, by_segment: Sequence[str] = ()) -> None:
     """Count every prediction's features, score and segments."""
     for prediction in truth.predictions.values():
         fields = prediction.fields
@@ -65,6 +65,10 @@ def count_predictions(truth: Truth) -> None:
         for at, segment in (*places, (None, f"version:{fields['version']}")):
             truth.count("events", at, segment=segment)
             truth.count("scored", at, segment=segment)
+        for name in by_segment:
+            key = _value_key(name, fields["features"][name])
+            for at, segment in places:
+                truth.count(f"feature.{name}:{key}", at, segment=segment)
 
 
 def _value_key(name: str, value: Any) -> str:

@@ -127,8 +127,13 @@ def _compare(
     where: str, found: Mapping[str, Any], wanted: Mapping[str, float], report: Report
 ) -> None:
     if not where.startswith(("the whole run", "all,")):
-        wanted = {name: value for name, value in wanted.items() if name in OF_SEGMENTS}
-        report.same("metrics", f"metrics of {where}", sorted(found), sorted(wanted))
+        wanted = {
+            name: value
+            for name, value in wanted.items()
+            if name in OF_SEGMENTS or name.startswith("missing.")
+        }
+        known = [name for name in found if not name.startswith(("psi.", "outside."))]
+        report.same("metrics", f"metrics of {where}", sorted(known), sorted(wanted))
     for name, value in wanted.items():
         said = found.get(name)
         given = None if said is None else said["value"]

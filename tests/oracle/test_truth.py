@@ -13,6 +13,7 @@ from typing import Any, Literal
 import pytest
 
 from headrace.schemas.codec import Codec
+from headrace.streams.plan import Plan, plan_of
 from headrace.streams.topics import Partitions
 from tests.oracle import wire
 from tests.oracle.logs import LogRecord, Logs
@@ -28,7 +29,10 @@ def week(
     form: Literal["json", "avro"] = "json", seed: int | None = None, last: int | None = None
 ) -> Logs:
     """Run the week, or its first records, through the stages in memory."""
-    plan = flights_plan(form)
+    return run(flights_plan(form), seed, last)
+
+
+def run(plan: Plan, seed: int | None = None, last: int | None = None) -> Logs:
     system = MemorySystem(plan, PARTITIONS, seed)
     records = list(outgoing(plan))
     publish_in_step(system, iter(records[:last]))
@@ -42,6 +46,21 @@ def in_step() -> Logs:
 
 def judged(logs: Logs, *, avro: bool = False) -> Report:
     return check(logs, loads=pickle.loads, avro=avro)
+
+
+def test_features_by_segment_are_the_truth_and_missed_where_they_are_not_looked_for() -> None:
+    pipeline = flights_plan().pipeline
+    names = ("temp_f", "carrier", "std_dep_delay_min_1h")
+    monitor = replace(pipeline.monitor, features_by_segment=names, reference="6h")
+    logs = run(plan_of(replace(pipeline, monitor=monitor)), last=2_000)
+    report = check(logs, loads=pickle.loads, by_segment=names)
+    assert report.is_truth, report.text()
+    assert judged(logs).differing["counts"] > 100
+    decode = wire.Schemas(logs.schemas()).decode
+    records = [(r.value or b"", logs.topics["metrics"]) for _, r in logs.of("metrics")]
+    told = {(s["metric"], s["segment"].partition("=")[0]) for s in (decode(*r) for r in records)}
+    wanted = {f"psi.feature.{name}" for name in names} | {"missing.feature.std_dep_delay_min_1h"}
+    assert {(name, "origin") for name in wanted} <= told
 
 
 def test_the_week_in_step_is_the_truth_and_as_good_as_it_is_said_to_be(in_step: Logs) -> None:

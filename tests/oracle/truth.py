@@ -25,6 +25,7 @@ def check(
     avro: bool = False,
     checkpoints: Sequence[tuple[int, bytes]] = (),
     alerts: Sequence[Said] | None = None,
+    by_segment: Sequence[str] = (),
 ) -> Report:
     """Fold a run's logs by plain River and compare everything that it said.
 
@@ -41,6 +42,8 @@ def check(
     alerts
         Key and value of each alert that the detectors raise on the run's counts, in order; None
         holds alerts against their own laws alone.
+    by_segment
+        The features whose distributions are told of segments.
     """
     report = Report()
     truth = Truth(Schemas(logs.schemas()), avro)
@@ -49,7 +52,7 @@ def check(
     check_dead_letters(logs, truth, report)
     examples = check_examples(logs, truth, routed, report)
     learned = check_learning(logs, truth, examples, report, loads, digest, checkpoints)
-    count_predictions(truth)
+    count_predictions(truth, by_segment)
     count_outcomes(truth, examples, learned)
     check_counts(logs, truth, report)
     check_metrics(logs, truth, examples, report)

@@ -79,7 +79,10 @@ machines = Pipeline(
         since_last(),
     ],
     model=Scaler() | linear_model.LogisticRegression(optim.SGD(0.1)),
-    monitor=Monitor(segments=["kind"], baselines=[majority(), hot], windows=["1m"], reference="2m"),
-)
+    monitor=Monitor(
+        segments=["kind"], baselines=[majority(), hot], windows=["1m"], reference="2m",
+        features_by_segment=["heat", "kind"],
+    ),
+)  # fmt: skip
 
 presses = replace(machines, name="presses")

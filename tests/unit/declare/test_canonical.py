@@ -111,6 +111,12 @@ CHANGES: dict[str, tuple[Callable[[], Pipeline], str]] = {
     "threshold": (lambda: replace(good, decide=Threshold(0.7)), "The decision"),
     "baseline": (lambda: replace(good, monitor=Monitor(baselines=[is_dear])), "The baselines"),
     "segment": (lambda: replace(good, monitor=Monitor(segments=["shop"])), "The segments"),
+    "feature by segment": (
+        lambda: replace(
+            good, monitor=Monitor(segments=["shop"], features_by_segment=["price"])
+        ),
+        "The segments and the features by segment",
+    ),
 }  # fmt: skip
 
 

@@ -239,6 +239,15 @@ FAULTS: dict[str, tuple[Callable[[], Pipeline], str]] = {
     ),
     "cost": (but(decide=Cost(-1, 2)), "decide=Cost(false_positive=-1) is no cost"),
     "no cost": (but(decide=Cost(0, 0)), "tells no answers apart"),
+    "unknown feature by segment": (
+        with_monitor(segments=["shop"], features_by_segment=["prize"]),
+        'names no feature.\n  Did you mean "price"?',
+    ),
+    "feature by segment twice": (
+        with_monitor(segments=["shop"], features_by_segment=["price", "price"]),
+        "names a feature twice",
+    ),
+    "features of no segments": (with_monitor(features_by_segment=["price"]), "has no segments"),
     "unknown segment": (with_monitor(segments=["shp"]), 'Did you mean "shop"?'),
     "number as segment": (with_monitor(segments=["price"]), "has too many values"),
     "label as segment": (
