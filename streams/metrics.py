@@ -7,7 +7,7 @@ baseline (``baseline.majority.accuracy``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import inf
 
 from headrace.streams.binned import gap, quantile, quantile_within, rank_of
@@ -268,17 +268,21 @@ def fair(figures: dict[str, Figure]) -> dict[str, Figure]:
     """Return what is to be said of a window whose labels are not all in.
 
     Where their delay depends on what they say, those that are in are no fair sample: what is said
-    of outcomes has no value, and ``detail["withheld"]``.
+    of outcomes has no value and no interval, and ``detail["withheld"]``.
     """
     found = figures.get("label_delay_gap")
     if found is None or (found.value or 0.0) <= max(DEPENDENCE, found.detail.get("chance", 1.0)):
         return figures
     return {
-        name: Figure(None, figure.support, {**figure.detail, "withheld": 1.0})
+        name: Figure(None, figure.support, {**_uncertain(figure.detail), "withheld": 1.0})
         if name in OF_OUTCOMES or name.startswith(("fresh.", "baseline."))
         else figure
         for name, figure in figures.items()
     }
+
+
+def _uncertain(detail: Mapping[str, float]) -> dict[str, float]:
+    return {name: part for name, part in detail.items() if name not in {"low", "high"}}
 
 
 def _cost(plan: Plan) -> Cost | None:

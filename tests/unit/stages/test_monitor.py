@@ -134,6 +134,7 @@ def test_where_delay_depends_on_the_label_outcomes_are_said_of_final_windows(slo
         told = young[name]
         assert (told["value"], told["final"]) == (None if slow else value, False)
         assert told["detail"].get("withheld") == (1.0 if slow else None)
+        assert ("low" in told["detail"]) == (not slow)
     assert young["label_delay_gap"]["value"] == (1.0 if slow else 0.0)
     assert young["coverage"]["value"] == 1.0
     join = log.count("join", 0, {"first_event": 40, "matched": 40}, mark=1)
