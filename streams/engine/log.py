@@ -350,8 +350,22 @@ class KafkaLog:
     def _fault(self, error: KafkaException, what: str, *, ending: bool = False) -> Exception:
         """Translate. A transaction that was open for too long was fenced by the broker itself."""
         found = translated(error, what, ending=ending)
+        if type(found) is Dead and error.args[0].txn_requires_abort():
+            found = self._fenced() or found
         overdue = time.monotonic() - self._begun_s > self._timing.transaction_ms / 1000
         return Dead(str(found)) if isinstance(found, Fenced) and overdue else found
+
+    def _fenced(self) -> Exception | None:
+        """Return whether a newer process has the slot, as an abort is told.
+
+        Whoever ends a transaction while another takes its id is answered UNKNOWN by Kafka 4.3.
+        """
+        try:
+            self._producer.abort_transaction(AWAY_S)
+        except KafkaException as error:
+            found = translated(error, "abort_transaction")
+            return found if isinstance(found, Fenced) else None
+        return None
 
     def _check(self) -> None:
         if self._refusal is not None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaError
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 from headrace.app.stack.process import free_port
 from headrace.schemas.errors import Refused
@@ -17,7 +17,7 @@ from headrace.streams.engine.clients import consumer_settings
 from headrace.streams.engine.connection import Connection
 from headrace.streams.engine.guard import Guard
 from headrace.streams.engine.log import KafkaLog
-from headrace.streams.protocol.ports import Committed, Dead, Unstable
+from headrace.streams.protocol.ports import Committed, Dead, Fenced, Unstable
 from headrace.streams.records import Emit
 from tests.integration.logs import (
     TIMING,
@@ -207,6 +207,44 @@ def test_whoever_waited_long_for_a_commit_begins_anew_since_a_broker_may_have_fo
     with pytest.raises(Dead, match="Kafka took"):
         worker.log.end()
     assert stable(worker.log, [(source, 0)]) == {(source, 0): Committed(2)}
+
+
+class Evasive:
+    """A producer to whom the broker says no more than that a commit failed, and then why."""
+
+    def __init__(self, producer: Producer, at_abort: KafkaError | None) -> None:
+        self._producer = producer
+        self._at_abort = at_abort
+
+    def commit_transaction(self, seconds: float) -> None:
+        raise KafkaException(KafkaError(KafkaError.UNKNOWN, "unknown", False, False, True))
+
+    def abort_transaction(self, seconds: float) -> None:
+        if self._at_abort is not None:
+            raise KafkaException(self._at_abort)
+        self._producer.abort_transaction(seconds)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._producer, name)
+
+
+@pytest.mark.parametrize(
+    ("at_abort", "kind"),
+    [
+        (None, Dead),
+        (KafkaError(KafkaError.UNKNOWN), Dead),
+        (KafkaError(KafkaError._FENCED), Fenced),
+    ],
+)
+def test_what_a_failed_commit_does_not_say_an_abort_does(
+    cluster: KafkaCluster, group: str, at_abort: KafkaError | None, kind: type[Exception]
+) -> None:
+    worker, _, out = committing(cluster, group)
+    evasive: Any = Evasive(worker.log._producer, at_abort)
+    worker.log._producer = evasive
+    with pytest.raises(Dead) as found:
+        transact(worker, values("a", topic=out))
+    assert type(found.value) is kind
 
 
 def test_whoever_has_seen_no_broker_begins_nothing(cluster: KafkaCluster, group: str) -> None:
