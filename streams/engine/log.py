@@ -317,7 +317,7 @@ class KafkaLog:
         fenced_membership(metadata)
         places = [Place(*tp, at.offset, at.meta) for tp, at in offsets.items()]
         send = self._producer.send_offsets_to_transaction
-        self._do("send_offsets_to_transaction", lambda: send(places, metadata, AWAY_S))
+        self._await("send_offsets_to_transaction", lambda: send(places, metadata, AWAY_S))
 
     def end(self) -> None:
         """Commit the open transaction.
@@ -329,23 +329,26 @@ class KafkaLog:
             transaction or of the one before: the process begins anew, and so ends them.
         """
         limit_s = self._timing.transaction_ms / 1000
-        commit, sent_s = self._producer.commit_transaction, self._waited_s
-        self._do("flush", lambda: self._producer.flush(limit_s))
-        self._waited_s = sent_s  # that may take its time
-        self._do("commit_transaction", lambda: commit(limit_s), ending=True)
+        commit, flush = self._producer.commit_transaction, self._producer.flush
+        self._do("flush", lambda: flush(limit_s))  # many records may take their time
+        self._await("commit_transaction", lambda: commit(limit_s), ending=True)
         self._guard.disarm("a transaction")
         if self._waited_s > AWAY_S:
             raise Dead(f"{self._instance}: Kafka took {self._waited_s:.1f} s to commit")
 
     # -- errors and settings
 
-    def _do(self, what: str, call: Callable[[], object], *, ending: bool = False) -> None:
+    def _await(self, what: str, call: Callable[[], object], *, ending: bool = False) -> None:
+        """Do what a healthy broker answers at once, and see how long it takes."""
         begun_s = time.monotonic()
+        self._do(what, call, ending=ending)
+        self._waited_s += time.monotonic() - begun_s
+
+    def _do(self, what: str, call: Callable[[], object], *, ending: bool = False) -> None:
         try:
             call()
         except KafkaException as error:
             raise self._fault(error, what, ending=ending) from error
-        self._waited_s += time.monotonic() - begun_s
 
     def _fault(self, error: KafkaException, what: str, *, ending: bool = False) -> Exception:
         """Translate. A transaction that was open for too long was fenced by the broker itself."""
@@ -355,8 +358,8 @@ class KafkaLog:
         overdue = time.monotonic() - self._begun_s > self._timing.transaction_ms / 1000
         return Dead(str(found)) if isinstance(found, Fenced) and overdue else found
 
-    def _fenced(self) -> Exception | None:
-        """Return whether a newer process has the slot, as an abort is told.
+    def _fenced(self) -> Fenced | None:
+        """Return what an abort is told, if it is that a newer process has the slot.
 
         Whoever ends a transaction while another takes its id is answered UNKNOWN by Kafka 4.3.
         """
