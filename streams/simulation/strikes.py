@@ -127,9 +127,11 @@ def _rebalance(world: World, rng: Random) -> None:
 def _forget(world: World, rng: Random) -> None:
     """Kill the broker, and let it come back without knowing what it still had to mark.
 
-    For so long no call is answered, and whoever has committed just before ends.
+    For so long no call is answered, and whoever has committed just before ends. Of a slot that has
+    been scaled in nothing is forgotten: nobody would be there to end it.
     """
-    names = world.broker.restart(lambda: rng.random() < 0.5)
+    slots = {f"{role}-{slot}" for role, count in world.slots.items() for slot in range(count)}
+    names = world.broker.restart(lambda name: name in slots and rng.random() < 0.5)
     world.note("world", f"the broker restarts; without their ends: {', '.join(names) or 'none'}")
     for worker in [worker for worker in world.workers if worker.name in names]:
         world.note(worker.title(), "ends: the broker was away")

@@ -136,15 +136,15 @@ class Broker:
         for group in self.groups.values():
             group.expire(now_ms, self._session_timeout_ms)
 
-    def restart(self, forgets: Callable[[], bool]) -> list[str]:
+    def restart(self, forgets: Callable[[str], bool]) -> list[str]:
         """Come back after a kill, having forgotten control records that were to be written.
 
-        ``forgets`` says it for each of them. Returns :meth:`unended`.
+        ``forgets`` says it for each of them, by its transactional id. Returns :meth:`unended`.
         """
-        for producer in self._producers.values():
+        for name, producer in self._producers.items():
             self._abort_overdue(producer)
             decided = producer.decided
-            lost = [place for place in decided.due_ms if forgets()] if decided else []
+            lost = [place for place in decided.due_ms if forgets(name)] if decided else []
             if decided and lost:
                 producer.forgotten.append(decided)
                 for place in lost:

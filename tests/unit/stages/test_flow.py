@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from headrace.streams.flow import ROLES, StageParts, make_stage, stage_decls
+from headrace.streams.flow import ROLES, StageParts, make_stage, outputs_of, stage_decls
 from headrace.streams.pipeline import InEvent, Monitor
 from headrace.streams.plan import Plan, plan_of
 from headrace.streams.topics import Partitions, topic_specs
@@ -43,6 +43,18 @@ def test_each_task_can_be_made_and_reads_partitions_that_are_there(labels: Any) 
         assert {counts[topic] for topic in decl.inputs} == {decl.tasks}
         for number in range(decl.tasks):
             assert make_stage(decl.name, number, parts).name == decl.name
+
+
+@pytest.mark.parametrize("labels", ["topic", InEvent("broken")])
+def test_roles_write_to_topics_that_are_there_and_between_them_to_all_but_the_users(
+    labels: Any,
+) -> None:
+    each = plan(labels)
+    specs = topic_specs(each.topics, PARTITIONS, joined=each.labels == "topic")
+    written = {role: set(outputs_of(each, role)) for role in ROLES}
+    users = {each.topics.events, each.topics.labels}
+    assert set().union(*written.values()) == {spec.name for spec in specs} - users
+    assert set.intersection(*written.values()) == {each.topics.counts, each.topics.dead_letters}
 
 
 def test_an_unknown_name_is_refused() -> None:

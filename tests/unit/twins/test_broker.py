@@ -91,7 +91,7 @@ def forgetful(*delays_ms: int) -> Broker:
     """Return a broker that has decided to commit a record in each output, and forgotten it."""
     broker = broker_with_delays(1_000, 1_000, 1_000, *delays_ms)
     transact(broker, b"a", 7)
-    assert broker.restart(lambda: True) == broker.unended() == ["p"]
+    assert broker.restart(lambda name: name == "p") == broker.unended() == ["p"]
     return broker
 
 
@@ -130,7 +130,7 @@ def test_a_part_may_be_forgotten_and_what_is_overdue_is_aborted() -> None:
     broker.produce("p", epoch, [Emit(*tp, None, b"a") for tp in OUT])
     broker.now_ms = 60_001
     forgets = iter([True, False, True])
-    broker.restart(lambda: next(forgets))
+    broker.restart(lambda name: next(forgets))
     broker.advance(60_006)
     assert [broker.bounds(tp) for tp in OUT] == [(0, 0), (0, 2)]
     with pytest.raises(Dead, match="open for too long"):
