@@ -18,9 +18,8 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import structlog
 
@@ -74,11 +73,6 @@ class Slot:
     partitions: Callable[[], Mapping[str, int]]
 
 
-class _Producer(NamedTuple):
-    id: int
-    epoch: int
-
-
 class _Refused(Exception):
     """An answer with an error of Kafka's protocol."""
 
@@ -90,8 +84,8 @@ class _Refused(Exception):
 def end_forgotten(kafka: Connection, slot: Slot) -> None:
     """Mark what the slot's last transaction decided in all partitions that it may have written.
 
-    Where a broker is too old for it, can only be asked by SASL, or does not permit it, nothing is
-    done, and it is said; who has taken the slot meanwhile does it for us.
+    Where a broker is too old for it, or can only be asked by SASL, nothing is done; where it does
+    not permit it, that is said. Who has taken the slot meanwhile does it for us.
 
     Raises
     ------
@@ -119,13 +113,7 @@ def _end_at(coordinator: Address, security: Mapping[str, str], slot: Slot) -> No
         state = _state_of(wire, slot.transactional_id)
         if state is None:
             return
-        producer = _producer(wire, slot)
-        name = text(slot.transactional_id) + struct.pack(">qh", *producer)
-        _add_partitions(wire, name, slot.partitions())
-        _asked(wire, "AddOffsetsToTxn", ADD_OFFSETS, name + text(slot.group))
-        committed = state in COMMITTED
-        _asked(wire, "EndTxn", END_TRANSACTION, name + struct.pack(">?", committed))
-        _await_end(wire, slot.transactional_id)
+        _pass_through(wire, slot, _producer(wire, slot), committed=state in COMMITTED)
         _log.info("last transaction is ended", slot=slot.transactional_id, was=state)
 
 
@@ -137,7 +125,9 @@ def _coordinator(kafka: Connection, transactional_id: str) -> Address:
         address = Address(host.strip("[]"), int(port))
         try:
             with connected(address, kafka.security, _TIMEOUT_S) as wire:
-                answer = wire.ask(FIND_COORDINATOR, 1, text(transactional_id) + b"\1")
+                answer = wire.ask(
+                    FIND_COORDINATOR, VERSIONS[FIND_COORDINATOR], text(transactional_id) + b"\1"
+                )
         except OSError as failure:
             failures.append(str(failure))
             continue
@@ -177,6 +167,34 @@ def _state_of(wire: Wire, transactional_id: str) -> str | None:
     return answer.compact()
 
 
+def _producer(wire: Wire, slot: Slot) -> tuple[int, int]:
+    """Become the transactional id's producer: what its last one left open is aborted by that.
+
+    Returns
+    -------
+    tuple
+        The producer's id and epoch.
+    """
+    body = text(slot.transactional_id) + struct.pack(">i", slot.timeout_ms)
+    number, epoch = _asked(wire, "InitProducerId", INIT_PRODUCER_ID, body).read("qh")
+    return number, epoch
+
+
+def _pass_through(wire: Wire, slot: Slot, producer: tuple[int, int], *, committed: bool) -> None:
+    """Do a transaction without a record in all of the slot's partitions and its group's offsets."""
+    name = text(slot.transactional_id) + struct.pack(">qh", *producer)
+    partitions = slot.partitions()
+    topics = b"".join(
+        text(topic) + struct.pack(f">i{count}i", count, *range(count))
+        for topic, count in partitions.items()
+    )
+    body = name + struct.pack(">i", len(partitions)) + topics
+    _asked(wire, "AddPartitionsToTxn", ADD_PARTITIONS, body, _error_of_any)
+    _asked(wire, "AddOffsetsToTxn", ADD_OFFSETS, name + text(slot.group))
+    _asked(wire, "EndTxn", END_TRANSACTION, name + struct.pack(">?", committed))
+    _await_end(wire, slot.transactional_id)
+
+
 def _await_end(wire: Wire, transactional_id: str) -> None:
     """Wait until all markers are written: librdkafka would wait for them longer."""
     until = time.monotonic() + _TIMEOUT_S
@@ -186,13 +204,28 @@ def _await_end(wire: Wire, transactional_id: str) -> None:
         time.sleep(_LOOK_S)
 
 
-def _producer(wire: Wire, slot: Slot) -> _Producer:
-    """Become the transactional id's producer: what its last one left open is aborted by that."""
-    body = text(slot.transactional_id) + struct.pack(">i", slot.timeout_ms)
-    return _Producer(*_asked(wire, "InitProducerId", INIT_PRODUCER_ID, body).read("qh"))
+def _error(answer: Answer) -> int:
+    _, error = answer.read("ih")
+    return int(error)
 
 
-def _asked(wire: Wire, what: str, api: int, body: bytes) -> Answer:
+def _error_of_any(answer: Answer) -> int:
+    """Return the first error in an answer about partitions that does not pass by itself, or one."""
+    _, topics = answer.read("ii")
+    found = []
+    for _ in range(topics):
+        answer.text()
+        for _ in range(answer.number("i")):
+            _, error = answer.read("ih")
+            found.append(error)
+    errors = [error for error in found if error]
+    lasting = [error for error in errors if error != _CONCURRENT]
+    return next(iter(lasting or errors), 0)
+
+
+def _asked(
+    wire: Wire, what: str, api: int, body: bytes, error_in: Callable[[Answer], int] = _error
+) -> Answer:
     """Ask until the last transaction's end is not in the way; return the answer behind its error.
 
     Raises
@@ -201,37 +234,8 @@ def _asked(wire: Wire, what: str, api: int, body: bytes) -> Answer:
         With another error than that, or with that for as long as any answer may take.
     """
     until = time.monotonic() + _TIMEOUT_S
-    while True:
-        answer = wire.ask(api, VERSIONS[api], body)
-        _, error = answer.read("ih")
-        if not error:
-            return answer
+    while error := error_in(answer := wire.ask(api, VERSIONS[api], body)):
         if error != _CONCURRENT or time.monotonic() > until:
             raise _Refused(what, error)
         time.sleep(_PAUSE_S)
-
-
-def _add_partitions(wire: Wire, name: bytes, partitions: Mapping[str, int]) -> None:
-    topics = b"".join(
-        text(topic) + struct.pack(f">i{count}i", count, *range(count))
-        for topic, count in partitions.items()
-    )
-    body = name + struct.pack(">i", len(partitions)) + topics
-    until = time.monotonic() + _TIMEOUT_S
-    while errors := _errors(wire.ask(ADD_PARTITIONS, VERSIONS[ADD_PARTITIONS], body)):
-        worst = next((error for error in errors if error != _CONCURRENT), _CONCURRENT)
-        if worst != _CONCURRENT or time.monotonic() > until:
-            raise _Refused("AddPartitionsToTxn", worst)
-        time.sleep(_PAUSE_S)
-
-
-def _errors(answer: Answer) -> Sequence[int]:
-    """Return the errors in an answer about partitions."""
-    _, topics = answer.read("ii")
-    found = []
-    for _ in range(topics):
-        answer.text()
-        for _ in range(answer.number("i")):
-            _, error = answer.read("ih")
-            found.append(error)
-    return [error for error in found if error]
+    return answer

@@ -10,7 +10,10 @@ import pytest
 
 from headrace.app.stack.stack import Stack
 from headrace.streams.engine.admin import Topics
+from headrace.streams.engine.connection import Connection
 from tests.faults.nursery import Nursery
+from tests.integration.logs import KafkaCluster
+from tests.services import fresh_name
 from tests.systems.shop import Shop
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +26,20 @@ def nursery() -> Iterator[Nursery]:
     found = Nursery("tests.faults.worker", ROOT, {**kept, "PYTHONHASHSEED": "0"})
     yield found
     found.close()
+
+
+@pytest.fixture
+def cluster(kafka: Connection) -> Iterator[KafkaCluster]:
+    """The session's Kafka; what a test begins there is closed after it."""
+    made = KafkaCluster(kafka)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def group() -> str:
+    """A consumer group of a fresh name."""
+    return fresh_name("group")
 
 
 @pytest.fixture

@@ -16,11 +16,10 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from headrace.streams.engine import forgotten
 from headrace.streams.engine.connection import Connection
 from headrace.streams.engine.forgotten import Slot, end_forgotten
-from headrace.streams.engine.wire import Wire, connected, text
+from headrace.streams.engine.wire import connected, text
 from headrace.streams.protocol.ports import Committed, Unstable
 from headrace.streams.records import TopicPartition
 from tests.integration.logs import KafkaCluster, Worker, all_of, stable
-from tests.services import fresh_name
 
 pytestmark = pytest.mark.integration
 
@@ -28,13 +27,6 @@ PRODUCE, TXN_OFFSET_COMMIT = 0, 28
 TIMEOUT_MS = 10_000
 META = "late"
 """In the log it ends with a zero, by which librdkafka knows its end."""
-
-
-@pytest.fixture
-def cluster(kafka: Connection) -> Iterator[KafkaCluster]:
-    made = KafkaCluster(kafka)
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -93,7 +85,7 @@ class Hung:
         address = forgotten._coordinator(self._kafka, self.slot.transactional_id)
         with connected(address, {}) as wire:
             producer = forgotten._producer(wire, self.slot)
-            self._complete(wire, producer, committed=committed)
+            forgotten._pass_through(wire, self.slot, producer, committed=committed)
             (out,) = self.slot.partitions()
             records = batch(producer, value)
             kept = struct.pack(">i", len(records)) + records
@@ -109,14 +101,6 @@ class Hung:
             answer.text()
             assert answer.read("iih")[2] == 0
 
-    def _complete(self, wire: Wire, producer: tuple[int, int], *, committed: bool) -> None:
-        name = self._name + struct.pack(">qh", *producer)
-        forgotten._add_partitions(wire, name, self.slot.partitions())
-        forgotten._asked(wire, "AddOffsets", forgotten.ADD_OFFSETS, name + text(self.slot.group))
-        ending = name + struct.pack(">?", committed)
-        forgotten._asked(wire, "EndTxn", forgotten.END_TRANSACTION, ending)
-        forgotten._await_end(wire, self.slot.transactional_id)
-
 
 def seen(worker: Worker, out: str, source: str) -> tuple[list[bytes | None], Mapping[Any, Any]]:
     """Return what readers see of the output, and the source's committed offset."""
@@ -129,9 +113,9 @@ def seen(worker: Worker, out: str, source: str) -> tuple[list[bytes | None], Map
 @pytest.mark.parametrize("committed", [True, False], ids=["committed", "aborted"])
 @pytest.mark.usefixtures("credulous")
 def test_what_was_forgotten_is_ended_as_it_was_decided(
-    kafka: Connection, cluster: KafkaCluster, committed: bool
+    kafka: Connection, cluster: KafkaCluster, group: str, committed: bool
 ) -> None:
-    group, source, out = fresh_name("group"), cluster.make(), cluster.make()
+    source, out = cluster.make(), cluster.make()
     reader = cluster.joined(group, "1", source)
     cluster.append((out, 0), [b"before"])
     hung = Hung(kafka, group, source, out)
@@ -151,21 +135,22 @@ def test_what_was_forgotten_is_ended_as_it_was_decided(
 
 
 @pytest.mark.usefixtures("credulous")
-def test_left_alone_the_next_one_decides(kafka: Connection, cluster: KafkaCluster) -> None:
+def test_left_alone_the_next_one_decides(
+    kafka: Connection, cluster: KafkaCluster, group: str
+) -> None:
     """Why it must be ended before anything else: what was aborted would be committed after all."""
-    group, source, out = fresh_name("group"), cluster.make(), cluster.make()
+    source, out = cluster.make(), cluster.make()
     reader = cluster.joined(group, "1", source)
     hung = Hung(kafka, group, source, out)
     hung.make(committed=False, offset=7, value=b"aborted")
     address = forgotten._coordinator(kafka, hung.slot.transactional_id)
     with connected(address, {}) as wire:
-        hung._complete(wire, forgotten._producer(wire, hung.slot), committed=True)
+        producer = forgotten._producer(wire, hung.slot)
+        forgotten._pass_through(wire, hung.slot, producer, committed=True)
     assert seen(reader, out, source) == ([b"aborted"], {(source, 0): Committed(7, META)})
 
 
-def test_a_slot_without_a_past_is_left_alone(kafka: Connection) -> None:
-    group = fresh_name("group")
-
+def test_a_slot_without_a_past_is_left_alone(kafka: Connection, group: str) -> None:
     def never() -> Mapping[str, int]:
         raise AssertionError("nothing has been written")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -33,18 +32,6 @@ from tests.integration.logs import (
 from tests.services import fresh_name
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def cluster(kafka: Connection) -> Iterator[KafkaCluster]:
-    made = KafkaCluster(kafka)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def group() -> str:
-    return fresh_name("group")
 
 
 def joined(cluster: KafkaCluster, group: str, slot: str, *topics: str) -> KafkaWorker:

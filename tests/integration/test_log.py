@@ -23,7 +23,6 @@ from tests.integration.logs import (
     until,
     values,
 )
-from tests.services import fresh_name
 
 pytestmark = pytest.mark.integration
 
@@ -37,11 +36,6 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
         made = KafkaCluster(request.getfixturevalue("kafka"))
     yield made
     made.close()
-
-
-@pytest.fixture
-def group() -> str:
-    return fresh_name("group")
 
 
 def ended(worker: Worker, tp: TopicPartition, end: int) -> None:
