@@ -10,7 +10,9 @@ _DAY_MS = 86_400_000
 RETENTION_MS = 30 * _DAY_MS
 """How long every log of ours is kept, hence how far back lost state can be rebuilt."""
 
-_MESSAGE_BYTES_MAX = 16 * 1024 * 1024
+MESSAGE_BYTES_MAX = 16 * 1024 * 1024
+"""The biggest record that is emitted, and that the topics of ours take."""
+
 _TIMESTAMP_TYPE = "message.timestamp.type"
 _APPEND_TIME = "LogAppendTime"
 
@@ -95,7 +97,7 @@ def topic_specs(topics: Topics, partitions: Partitions, *, joined: bool) -> list
     base = {
         "retention.ms": str(RETENTION_MS),
         "cleanup.policy": "delete",
-        "max.message.bytes": str(_MESSAGE_BYTES_MAX),
+        "max.message.bytes": str(MESSAGE_BYTES_MAX),
     }
     appended = {**base, _TIMESTAMP_TYPE: _APPEND_TIME}
     specs = [TopicSpec(topics.events, partitions.events, base)]

@@ -9,9 +9,7 @@ from typing import Any
 from confluent_kafka import KafkaError
 
 from headrace.streams.engine.connection import Connection
-
-MESSAGE_BYTES_MAX = 16 * 1024 * 1024
-"""The biggest record that is emitted; the topics of ours take as much."""
+from headrace.streams.topics import MESSAGE_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)
