@@ -4,8 +4,7 @@ All that is emitted, and when, is a function of the counts' log: never of where 
 a clock (:mod:`headrace.streams.stages.turn` says when what is said).
 
 State keys: ``m``, marks and what is yet to be said; ``r``, the reference of drift; ``s``, those of
-segments; ``w``, what the
-detectors know (``lookout``); and the totals (``ledger``).
+segments; ``w``, what the detectors know (``lookout``); and the totals (``ledger``).
 """
 
 from __future__ import annotations

@@ -209,14 +209,14 @@ class Turn:
         self._ledger.post(self._view)
         if self._view.get(REFERENCE) is None:
             self._freeze_first(at)
-        counted = meta.get("by_segment_from") is not None
-        if counted and self._view.get(SEGMENT_REFERENCES) is None:
+        if self._lacks_segments():
             self._freeze_segments(at)
 
     def _lacks_reference(self) -> bool:
         """Return whether a reference is yet to be frozen: of all events, or of segments."""
-        if self._view.get(REFERENCE) is None:
-            return True
+        return self._view.get(REFERENCE) is None or self._lacks_segments()
+
+    def _lacks_segments(self) -> bool:
         counted = self._meta.get("by_segment_from") is not None
         return counted and self._view.get(SEGMENT_REFERENCES) is None
 
