@@ -11,6 +11,7 @@ from math import log
 from typing import Any
 
 from headrace.streams.buckets import number_bucket, probability_bucket
+from headrace.streams.intervals import Powers
 
 MILLION = 1_000_000
 PROBABILITY_MIN = 1e-15
@@ -20,18 +21,6 @@ SURE_AND_WRONG = round(-MILLION * log(PROBABILITY_MIN))
 """Logarithmic loss, in millionths, of an answer that was sure and wrong."""
 
 CALIBRATION_BINS = 10
-OF_NUMBERS = (
-    "fourth",
-    "label",
-    "label_squared",
-    "label_cubed",
-    "label_fourth",
-    "squared_label",
-    "squared_label_squared",
-)
-"""What is added up of numbers beside their errors: the fourth power of the error; powers of the
-label; the squared error times the label, and times its square."""
-
 NUMBER_MAX = 1e18
 """Predictions and labels of greater magnitude count as this."""
 
@@ -193,7 +182,7 @@ def _regression(prefix: str) -> Judge:
     n, absolute, squared, covered = (
         f"{prefix}.{name}" for name in ("n", "absolute", "squared", "covered")
     )
-    names = [f"{prefix}.{what}" for what in OF_NUMBERS]
+    names = [f"{prefix}.{what}" for what in Powers._fields if what != "squared"]
 
     def judge(label: float, said: float | None, *_: Any) -> tuple[Pairs, Pairs]:
         if said is None:
