@@ -21,11 +21,16 @@ from headrace.streams.engine.pace import (
     publish_paced,
 )
 from headrace.streams.engine.publisher import Publisher
-from headrace.streams.event import Event
-from headrace.streams.outgoing import Outgoing, interleaved
+from headrace.streams.outgoing import (
+    Outgoing,
+    in_order,
+    outgoing_event,
+    outgoing_label,
+    outgoing_rows,
+)
 from headrace.streams.pipeline import Labels
 from headrace.streams.plan import Plan
-from headrace.streams.rows import read_rows
+from headrace.streams.rows import numbered_rows
 from headrace.streams.store.redis import RedisStore
 
 _PLAIN_S = 2.0
@@ -78,14 +83,16 @@ def publish_files(
 def records_of(plan: Plan, events: Path, labels: Path | None) -> Iterator[Outgoing]:
     """Go through files of events and labels, interleaved by their own times."""
     declared = plan.pipeline.labels
-    label_rows: Iterable[Event] = ()
+    known: Iterable[Outgoing] = ()
     if labels is not None:
         if not isinstance(declared, Labels):
             raise InputError(
                 f"{plan.name} takes no labels from a topic, so --labels {labels} has no place."
             )
-        label_rows = read_rows(labels, declared.label, unless_blank=declared.value)
-    return interleaved(plan, read_rows(events, plan.pipeline.events.event), label_rows)
+        label_rows = numbered_rows(labels, declared.label, unless_blank=declared.value)
+        known = outgoing_rows(plan, label_rows, outgoing_label)
+    event_rows = numbered_rows(events, plan.pipeline.events.event)
+    return in_order(outgoing_rows(plan, event_rows, outgoing_event), known)
 
 
 def _step_ms(text: str) -> int:

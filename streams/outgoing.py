@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from heapq import merge
 from itertools import groupby
 from operator import attrgetter
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from headrace.schemas.errors import InputError
 from headrace.streams.decoding import VALUE_BYTES_MAX, name_fault
 from headrace.streams.event import Event
 from headrace.streams.pipeline import Labels
 from headrace.streams.plan import Plan
+from headrace.streams.rows import Row
+
+E = TypeVar("E", bound=Event)
 
 
 class Outgoing(NamedTuple):
@@ -26,12 +29,15 @@ class Outgoing(NamedTuple):
         Whether it is a label.
     key, value
         The record.
+    row
+        The number of its row in its file, from 1; None if it comes from no file.
     """
 
     time_ms: int
     is_label: bool
     key: bytes
     value: bytes
+    row: int | None = None
 
 
 def outgoing_event(plan: Plan, event: Event) -> Outgoing:
@@ -94,6 +100,29 @@ def _checked(plan: Plan, value: bytes) -> bytes:
             f"{plan.name}: a record of {len(value)} bytes; at most {VALUE_BYTES_MAX} are read."
         )
     return value
+
+
+def outgoing_rows(
+    plan: Plan, rows: Iterable[Row[E]], make: Callable[[Plan, Event], Outgoing]
+) -> Iterator[Outgoing]:
+    """Go through a file's rows as records that know their rows.
+
+    Parameters
+    ----------
+    make
+        :func:`outgoing_event` or :func:`outgoing_label`.
+
+    Raises
+    ------
+    InputError
+        A stage would refuse a row; with its file and line.
+    """
+    for row in rows:
+        try:
+            record = make(plan, row.value)
+        except InputError as error:
+            raise InputError(f"{row.path}, line {row.line}: {error}") from error
+        yield record._replace(row=row.number)
 
 
 def interleaved(

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import Generic, NamedTuple, TextIO, TypeVar
 
 from pydantic import ValidationError
 
@@ -28,7 +28,35 @@ _CSV = (".csv", ".tsv")
 _JSON = (".jsonl", ".ndjson", ".json")
 
 
+class Row(NamedTuple, Generic[E]):
+    """A row of a file.
+
+    Attributes
+    ----------
+    number
+        Its number in its file, from 1; rows that are passed over count, blank lines do not.
+    line
+        The line on which it begins, from 1.
+    value
+        The event or label that it holds.
+    path
+        The file.
+    """
+
+    number: int
+    line: int
+    value: E
+    path: Path
+
+
 def read_rows(path: Path, model: type[E], *, unless_blank: str | None = None) -> Iterator[E]:
+    """Go through a file's events, or labels: the values of :func:`numbered_rows`."""
+    return (row.value for row in numbered_rows(path, model, unless_blank=unless_blank))
+
+
+def numbered_rows(
+    path: Path, model: type[E], *, unless_blank: str | None = None
+) -> Iterator[Row[E]]:
     """Go through a file's rows as events, or labels, of a class.
 
     Parameters
@@ -79,7 +107,7 @@ def _text_of(path: Path) -> TextIO:
 
 def _csv_rows(
     lines: Iterator[Sequence[str]], path: Path, model: type[E], unless_blank: str | None
-) -> Iterator[E]:
+) -> Iterator[Row[E]]:
     header = next(lines, None)
     if header is None:
         raise InputError(f"{path}: the file is empty. Its first line names the columns.")
@@ -88,17 +116,19 @@ def _csv_rows(
     required = {name for name, field in model.model_fields.items() if field.is_required()}
     kept_empty = texts & required
     validate = model.__pydantic_validator__.validate_strings
+    row, end = 0, lines.line_num  # type: ignore[attr-defined]  # csv's reader counts lines
     for cells in lines:
+        line, end = end + 1, lines.line_num  # type: ignore[attr-defined]
         if not cells:
             continue
-        number: int = lines.line_num  # type: ignore[attr-defined]  # csv's reader counts lines
+        row += 1
         if len(cells) != len(header):
             raise InputError(
-                f"{path}, line {number}: it has {len(cells)} cells, the header {len(header)}."
+                f"{path}, line {line}: it has {len(cells)} cells, the header {len(header)}."
             )
         found = {name: text for name, at in columns if (text := cells[at]) or name in kept_empty}
         if unless_blank is None or found.get(unless_blank):
-            yield _valid(validate, found, f"{path}, line {number}")
+            yield Row(row, line, _valid(validate, found, f"{path}, line {line}"), path)
 
 
 def _columns(header: Sequence[str], path: Path, model: type[Event]) -> list[tuple[str, int]]:
@@ -121,15 +151,16 @@ def _no_column(path: Path, name: str, columns: list[str]) -> str:
 
 def _json_rows(
     lines: Iterable[str], path: Path, model: type[E], unless_blank: str | None
-) -> Iterator[E]:
+) -> Iterator[Row[E]]:
     from_json = model.__pydantic_validator__.validate_json
+    row = 0
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        place = f"{path}, line {number}"
+        row += 1
         if unless_blank is not None and _is_blank(line, unless_blank):
             continue
-        yield _valid(from_json, line, place)
+        yield Row(row, number, _valid(from_json, line, f"{path}, line {number}"), path)
 
 
 def _is_blank(line: str, field: str) -> bool:

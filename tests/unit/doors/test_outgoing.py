@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -18,10 +19,12 @@ from headrace.streams.outgoing import (
     interleaved,
     outgoing_event,
     outgoing_label,
+    outgoing_rows,
     slices,
 )
 from headrace.streams.pipeline import InEvent, Labels, Pipeline, Source, value
 from headrace.streams.plan import plan_of
+from headrace.streams.rows import Row
 from headrace.streams.subjects import input_schemas, schemas_by_subject, subjects_of
 
 
@@ -88,6 +91,17 @@ def test_what_a_stage_would_refuse_is_refused_at_the_door(make: Any, said: str) 
     with pytest.raises(InputError) as error:
         make()
     assert str(error.value).startswith(said)
+
+
+def test_a_record_of_a_file_knows_its_row_and_its_refusal_the_line() -> None:
+    path = Path("rides.csv")
+    rows = [Row(1, 2, ride(1), path), Row(4, 7, ride(2), path), Row(5, 8, ride(zone=""), path)]
+    made = outgoing_rows(PLAN, rows, outgoing_event)
+    assert [next(made).row, next(made).row] == [1, 4]
+    with pytest.raises(InputError) as error:
+        next(made)
+    assert str(error.value) == "rides.csv, line 8: city: zone is empty."
+    assert outgoing_event(PLAN, ride(1)).row is None
 
 
 def test_a_record_that_no_stage_would_read_is_refused() -> None:

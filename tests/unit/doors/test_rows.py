@@ -8,7 +8,7 @@ from pydantic import Field
 
 from headrace.schemas.errors import InputError
 from headrace.streams.event import Event
-from headrace.streams.rows import read_rows
+from headrace.streams.rows import numbered_rows, read_rows
 
 
 class Ride(Event):
@@ -77,6 +77,17 @@ def test_a_label_that_never_came_is_no_row(tmp_path: Path) -> None:
     expected = [Paid(ride="a", paid=True), Paid(ride="c", paid=False)]
     assert list(read_rows(table, Paid, unless_blank="paid")) == expected
     assert list(read_rows(lines, Paid, unless_blank="paid")) == expected[:1]
+
+
+def test_a_row_knows_its_number_and_the_line_on_which_it_begins(tmp_path: Path) -> None:
+    """Rows that are passed over count, blank lines do not: so a number names one row for ever."""
+    table = write(tmp_path, 'note,ride,paid\n\n"a\n\nb",r1,1\n,r2,\n\n,r3,0\n')
+    lines = write(tmp_path, '\n{"ride": "r2"}\n\n{"ride": "r3", "paid": true}\n', "l.jsonl")
+    rows = list(numbered_rows(table, Paid, unless_blank="paid"))
+    assert [(row.number, row.line, row.value.ride) for row in rows] == [(1, 3, "r1"), (3, 8, "r3")]
+    rows = list(numbered_rows(lines, Paid, unless_blank="paid"))
+    assert [(row.number, row.line, row.value.ride) for row in rows] == [(2, 4, "r3")]
+    assert rows[0].path == lines
 
 
 def test_each_fault_of_a_row_is_said_with_its_place(tmp_path: Path) -> None:
