@@ -46,6 +46,8 @@ COUNTS = (
     "model_failed",
     "count_failed",
     "watch_failed",
+    "repeated_event",
+    "repeated_label",
     "beyond_windows",
 )
 """Counts that are metrics as they are; one that is 0 is not said."""

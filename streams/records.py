@@ -22,11 +22,20 @@ BARRIER_SOURCE = "headrace-barrier-source"
 
 
 WATERMARK = "headrace-watermark"
-"""Header of a mark: how far a source has come in event time; the record has no value.
+"""Header of a mark: how far a source has come in event time; a mark has no value.
 
 On an input: milliseconds, a publisher's promise that nothing older comes to this partition from
-here on, less the lateness. On predictions and routed labels: ``<source partition>:<milliseconds>``,
+here on, less the lateness; a label that has a value may carry it too, and then moves the clock by
+this alone. On predictions and routed labels: ``<source partition>:<milliseconds>``,
 the watermark of SCORE or ROUTE (docs/adr/0009).
+"""
+
+SOURCE = "headrace-source"
+"""Header of an event or label: which source it is of, and where it stands there.
+
+``<source>@<place>``: of a source whose records come in a fixed order, such as the rows of a file;
+places rise. ``<source>#<key>`` is kept free for sources without an order, whose records have keys
+(docs/adr/0014). A reader of the topic skips what it has seen by it.
 """
 
 

@@ -81,6 +81,9 @@ class Stage(Protocol):
     whole: bool
     """Whether the state is read whole when the task is taken over (and never evicted)."""
 
+    poison_keys: tuple[str, ...]
+    """The keys whose states :meth:`poison` will ask for."""
+
     def load(self, view: View) -> None:
         """Rebuild what is derived from a whole state (an index, say); else do nothing.
 
@@ -100,8 +103,9 @@ class Stage(Protocol):
     def poison(self, record: Record, error: Exception, view: View, context: Context) -> Effects:
         """Return what a record amounts to that this stage failed on: a dead letter.
 
-        Its state is as it was before the record, and stays so: whether the record had been
-        decoded, or which states had been read, is not known here.
+        The state is as it was before the record; what it may change depends on the record's
+        coordinates and headers alone: whether it had been decoded, or which states besides
+        ``poison_keys`` had been read, is not known here.
         """
 
 

@@ -140,6 +140,7 @@ def apply_records(
         raise failure
     if len(records) > 1:
         return (yield from _apply_halves(task, records, store, context))
+    yield from _read_missing(task, stage.poison_keys, store, restoring=context.restoring)
     effects = stage.poison(records[0], failure, cache, context)
     cache.settle()
     return effects

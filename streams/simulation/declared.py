@@ -21,7 +21,7 @@ from headrace.streams.observe import LIMB_BITS
 from headrace.streams.plan import Plan
 from headrace.streams.protocol.stage import Stage
 from headrace.streams.protocol.task import Task
-from headrace.streams.records import Record, TopicPartition
+from headrace.streams.records import SOURCE, Record, TopicPartition
 from headrace.streams.simulation.flow import CheckpointAt, Flow, Publication, Read, Served
 from headrace.streams.simulation.invariants import Invariant
 from headrace.streams.simulation.publishers import publications
@@ -148,7 +148,10 @@ class DeclaredFlow(Flow):
     # -- rules that no stage has a part in
 
     def oracle(self, read: Read) -> Iterator[tuple[Invariant, str]]:
-        """Each event is predicted or buried, once; each example has a label that was given."""
+        """Each event is predicted or buried, once; each example has a label that was given.
+
+        However often its publisher wrote it: of a source's row the first record counts.
+        """
         predicted = self._predicted(read)
         yield from self._wrong_events(read, predicted)
         for sentence in self._wrong_examples(read, predicted):
@@ -168,7 +171,7 @@ class DeclaredFlow(Flow):
         for said in _decoded(read((topics.dead_letters, 0)), codecs.dead_letter):
             if said["topic"] == topics.events:
                 answered[said["partition"], said["offset"]] += 1
-        events = [r for p in range(COUNT) for r in read((topics.events, p)) if not r.headers]
+        events = [r for p in range(COUNT) for r in _rows(read((topics.events, p)))]
         wanted = Counter((r.partition, r.offset) for r in events)
         if answered != wanted:
             lost, doubled = wanted - answered, answered - wanted
@@ -182,7 +185,7 @@ class DeclaredFlow(Flow):
             if predicted != Counter((e["source_partition"], e["source_offset"]) for e in examples):
                 yield "there is not one for each prediction"
             return
-        labels = [r for p in range(COUNT) for r in read((topics.labels, p)) if not r.headers]
+        labels = [r for p in range(COUNT) for r in _rows(read((topics.labels, p)))]
         found: list[Any] = [plan.decode_label(r.value, r.timestamp_ms) for r in labels]
         given = {
             (plan.label_id(each), plan.label_time_ms(each), plan.label_value(each))
@@ -202,6 +205,19 @@ def _limb(name: str) -> tuple[str, int]:
     """Return the count that a name is a limb of, and how far its digits stand to the left."""
     count, caret, place = name.rpartition("^")
     return (count, LIMB_BITS * int(place)) if caret and place.isdigit() else (name, 0)
+
+
+def _rows(records: Sequence[Record]) -> Iterator[Record]:
+    """Go through the events or labels of a partition: of a source's row what came first alone."""
+    seen: set[bytes] = set()
+    for record in records:
+        headers = dict(record.headers)
+        if headers and SOURCE not in headers:
+            continue
+        row = headers.get(SOURCE)
+        if row not in seen:
+            seen.update(() if row is None else (row,))
+            yield record
 
 
 def _decoded(records: Sequence[Record], codec: Codec) -> list[dict[str, Any]]:

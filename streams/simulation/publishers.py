@@ -1,5 +1,6 @@
 """What the publishers of a world write: good and bad, early, late, twice, misplaced; barriers.
 
+Some of them are stopped, and publish again what they are not sure of (see ``repeats``).
 Now and then a clock is a year ahead, and somebody writes rubbish where only stages write.
 """
 
@@ -16,6 +17,7 @@ from headrace.streams.plan import Plan
 from headrace.streams.records import BARRIER, TopicPartition
 from headrace.streams.simulation.flow import Publication
 from headrace.streams.simulation.madeup import MadeUp
+from headrace.streams.simulation.repeats import forked, repeated
 
 START = datetime(2024, 5, 1, 12, tzinfo=UTC)
 ENTITIES = 6
@@ -42,7 +44,9 @@ def publications(plan: Plan, partitions: int, rng: Random, events: int) -> list[
     InputError
         No valid event or label can be made up.
     """
-    return _Publishing(plan, partitions, rng).run(events)
+    chance = forked(rng)
+    made = _Publishing(plan, partitions, rng).run(events)
+    return repeated(made, (plan.topics.events, plan.topics.labels), chance)
 
 
 def durations_ms(plan: Plan) -> list[int]:

@@ -60,6 +60,7 @@ class JoinStage:
 
     name = "join"
     whole = True
+    poison_keys: tuple[str, ...] = ()
 
     def __init__(
         self,

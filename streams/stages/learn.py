@@ -63,6 +63,7 @@ class LearnStage:
 
     name = "learn"
     whole = True
+    poison_keys: tuple[str, ...] = ()
 
     def __init__(
         self,

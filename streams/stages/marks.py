@@ -7,7 +7,10 @@ their watermark to every partition of what they write to, whenever it crosses a 
 sixteenth of the wait: a function of the log alone, as all that they say.
 
 A publisher may promise in the same way, on every partition of an input, that nothing older comes
-from here on. That moves the clocks of partitions to which no entity belongs.
+from here on. That moves the clocks of partitions to which no entity belongs. A label may carry such
+a promise too: then this moves the clock, and the label's own time does not. So the last labels of
+a history, which became known after its last event, do not make the labels of later events late
+(docs/adr/0014).
 """
 
 from __future__ import annotations
@@ -52,11 +55,23 @@ def control_of(record: Record, skew_ms: int) -> Control | None:
     """
     if record.value is not None or not record.headers:
         return None
-    watermark = _number(dict(record.headers).get(WATERMARK))
-    if watermark is not None and time_fault(watermark, record.timestamp_ms, skew_ms):
-        watermark = None
+    watermark = promise_of(record, skew_ms)
     barrier = barrier_of(record)
     return None if barrier is None and watermark is None else Control(barrier, watermark)
+
+
+def promise_of(record: Record, skew_ms: int) -> int | None:
+    """Return the watermark that the publisher of an input's record promises, None if none.
+
+    Parameters
+    ----------
+    skew_ms
+        As in :func:`control_of`.
+    """
+    watermark = _number(dict(record.headers).get(WATERMARK))
+    if watermark is not None and time_fault(watermark, record.timestamp_ms, skew_ms):
+        return None
+    return watermark
 
 
 def mark_of(record: Record) -> Mark | None:

@@ -47,6 +47,7 @@ class MonitorStage:
 
     name = "monitor"
     whole = True
+    poison_keys: tuple[str, ...] = ()
 
     def __init__(self, plan: Plan, codecs: Codecs) -> None:
         self._plan = plan

@@ -1,6 +1,6 @@
 """ROUTE: puts each label on the partition of its event id, with its origin and the watermark.
 
-State key: ``w``, the labels partition's clock.
+State keys: ``w``, the labels partition's clock; ``s``, how far each source has come.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from headrace.streams.partitioner import partition_of
 from headrace.streams.plan import Plan
 from headrace.streams.protocol.stage import Context, Effects, View
 from headrace.streams.records import Emit, Record
-from headrace.streams.stages.marks import Control, control_of, crossed, raised
+from headrace.streams.stages.marks import Control, control_of, crossed, promise_of, raised
 from headrace.streams.stages.output import Output
+from headrace.streams.stages.repetitions import SOURCES, Places
 from headrace.streams.topics import Partitions
 from headrace.streams.watermark import Clock, advance, fresh_clock
 
@@ -40,6 +41,7 @@ class RouteStage:
 
     name = "route"
     whole = True
+    poison_keys: tuple[str, ...] = (SOURCES,)
 
     def __init__(self, plan: Plan, codecs: Codecs, partition: int, partitions: Partitions) -> None:
         self._plan = plan
@@ -48,40 +50,47 @@ class RouteStage:
         self._partitions = partitions
 
     def load(self, view: View) -> None:
-        """Do nothing: the clock is all there is."""
+        """Do nothing: nothing is derived from clock and sources."""
 
     def prepare(self, records: Sequence[Record]) -> list[_Item]:
         """Decode and validate."""
         return [(record, self._read(record)) for record in records]
 
     def keys(self, prepared: Sequence[_Item]) -> Collection[str]:
-        """Return the clock's key."""
-        return (CLOCK,)
+        """Return the keys of clock and sources."""
+        return (CLOCK, SOURCES)
 
     def apply(self, prepared: Sequence[_Item], view: View, context: Context) -> Effects:
         """Take labels into the clock, and send each to its event's partition."""
         output = self._output()
-        clock = view.get(CLOCK) or fresh_clock()
+        clock, places = view.get(CLOCK) or fresh_clock(), Places(view)
         for record, item in prepared:
-            if type(item) is Rejected:
+            if record.headers and places.passes(record):
+                output.tally.count("repeated_label")
+            elif type(item) is Rejected:
                 output.reject(record, item)
             elif type(item) is Control:
                 self._control(item, clock, output)
             else:
                 time_ms = self._plan.label_time_ms(item)
-                watermark = advance(clock, time_ms)
+                watermark = self._advance(record, time_ms, clock)
                 output.emits.append(self._routed(record, item, time_ms, watermark))
                 cell, delay_ms = output.tally.cell(time_ms), max(0, record.timestamp_ms - time_ms)
                 cell.values["routed"] += 1
                 cell.buckets["label_record_delay"][number_bucket(delay_ms)] += 1
                 self._mark(watermark, clock, output)
+        places.keep()
         view.put(CLOCK, clock)
         return output.effects(restoring=context.restoring, watermark=clock[0])
 
     def poison(self, record: Record, error: Exception, view: View, context: Context) -> Effects:
-        """Make a dead letter of a record that no rule foresaw."""
-        output = self._output()
-        output.poison(record, error)
+        """Make a dead letter of a record that no rule foresaw, unless it came before."""
+        output, places = self._output(), Places(view)
+        if places.passes(record):
+            output.tally.count("repeated_label")
+        else:
+            output.poison(record, error)
+        places.keep()
         return output.effects(restoring=context.restoring)
 
     def _output(self) -> Output:
@@ -99,6 +108,11 @@ class RouteStage:
         if control.barrier is not None:
             topic, count = self._plan.topics.labels_routed, self._partitions.predictions
             output.pass_barrier(control.barrier, topic, count)
+
+    def _advance(self, record: Record, time_ms: int, clock: Clock) -> int | None:
+        """Take a label into the clock, or its publisher's promise; return the watermark before."""
+        promised = promise_of(record, self._plan.skew_ms) if record.headers else None
+        return advance(clock, time_ms) if promised is None else raised(clock, promised)
 
     def _mark(self, before: int | None, clock: Clock, output: Output) -> None:
         """Say the clock to all partitions, if it has crossed a step."""

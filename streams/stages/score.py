@@ -4,7 +4,10 @@ A valid event moves its partition's watermark and its entity's windows, in this 
 one prediction that says how it came to be. What is not valid becomes a dead letter and moves
 nothing. The state is a function of the events alone: no model is needed to restore it.
 
-State keys: ``w``, the partition's clock; ``e:<entity key>``, each entity's windows.
+What its source has sent before is passed over (see ``repetitions``).
+
+State keys: ``w``, the partition's clock; ``s``, how far each source has come; ``e:<entity key>``,
+each entity's windows.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from headrace.streams.protocol.stage import Context, Effects, View
 from headrace.streams.records import Emit, Record
 from headrace.streams.stages.marks import Control, control_of, crossed, raised
 from headrace.streams.stages.output import Output
+from headrace.streams.stages.repetitions import SOURCES, Places
 from headrace.streams.topics import Partitions
 from headrace.streams.watermark import Clock, advance, fresh_clock
 
@@ -78,6 +82,7 @@ class ScoreStage:
 
     name = "score"
     whole = False
+    poison_keys: tuple[str, ...] = (SOURCES,)
 
     def __init__(self, plan: Plan, codecs: Codecs, partition: int, partitions: Partitions) -> None:
         self._plan = plan
@@ -103,8 +108,8 @@ class ScoreStage:
         return [(record, self._read(record)) for record in records]
 
     def keys(self, prepared: Sequence[_Item]) -> Collection[str]:
-        """Return the clock's key and the keys of the entities, in order of appearance."""
-        keys = {CLOCK: None}
+        """Return the keys of clock and sources, and of the entities in order of appearance."""
+        keys = {CLOCK: None, SOURCES: None}
         if self._plan.features.stateful:
             for _, item in prepared:
                 if type(item) is _Arrival:
@@ -114,9 +119,11 @@ class ScoreStage:
     def apply(self, prepared: Sequence[_Item], view: View, context: Context) -> Effects:
         """Take events into clock and windows, and predict."""
         output = self._output()
-        clock = view.get(CLOCK) or fresh_clock()
+        clock, places = view.get(CLOCK) or fresh_clock(), Places(view)
         for record, item in prepared:
-            if isinstance(item, _Arrival):
+            if record.headers and places.passes(record):
+                output.tally.count("repeated_event")
+            elif isinstance(item, _Arrival):
                 state = view.get(item.state_key)
                 if state is None and self._is_misplaced(item.key):
                     _refuse(record, self._misplaced(item.key), clock, output)
@@ -131,13 +138,18 @@ class ScoreStage:
                 _refuse(record, item, clock, output)
             else:
                 self._control(item, clock, output)
+        places.keep()
         view.put(CLOCK, clock)
         return output.effects(restoring=context.restoring, watermark=clock[0])
 
     def poison(self, record: Record, error: Exception, view: View, context: Context) -> Effects:
-        """Make a dead letter of a record that no rule foresaw."""
-        output = self._output()
-        output.poison(record, error)
+        """Make a dead letter of a record that no rule foresaw, unless it came before."""
+        output, places = self._output(), Places(view)
+        if places.passes(record):
+            output.tally.count("repeated_event")
+        else:
+            output.poison(record, error)
+        places.keep()
         return output.effects(restoring=context.restoring)
 
     def _output(self) -> Output:

@@ -95,7 +95,11 @@ def verdict_of(system: System, logs: Logs, published: int) -> Verdict:
 
 def tally_of(logs: Logs, published: int) -> Tally:
     """Count what was lost and doubled, by the coordinates that each prediction carries."""
-    places = {(number, record.offset): record.value for number, record in logs.of("events")}
+    places = {
+        (number, record.offset): record.value
+        for number, record in logs.anew("events")
+        if not record.is_control
+    }
     schemas, topic = Schemas(logs.schemas()), logs.topics["predictions"]
     decoded = (schemas.decode(record.value or b"", topic) for _, record in logs.of("predictions"))
     each = Counter((said["source_partition"], said["source_offset"]) for said in decoded)

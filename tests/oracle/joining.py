@@ -46,7 +46,8 @@ def _fold_labels(
 ) -> None:  # fmt: skip
     topic = logs.topics["labels"]
     marks = Marks(logs.count("labels"))
-    for number, record in logs.all("labels"):
+    truth.count("repeated_label", None, len(logs.repetitions("labels")))
+    for number, record in logs.anew("labels"):
         if record.is_control:
             marks.promised(number, record)
             continue
@@ -57,7 +58,10 @@ def _fold_labels(
         except Bad as bad:
             truth.reject("route", (topic, number), record, str(bad))
             continue
-        watermark = marks.advance(number, label["label_time"])
+        if record.promise is None:
+            watermark = marks.advance(number, label["label_time"])
+        else:
+            watermark = marks.promised(number, record)
         truth.count("routed", label["label_time"])
         delay = number_bucket(max(0, record.timestamp_ms - label["label_time"]))
         truth.count(f"label_record_delay:{delay}", label["label_time"])

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 SCHEMAS_TOPIC = "_headrace-schemas"
 BARRIER = "headrace-barrier"
+SOURCE = "headrace-source"
 WATERMARK = "headrace-watermark"
 
 TOPICS = (
@@ -32,7 +33,12 @@ class LogRecord(NamedTuple):
     @property
     def watermark(self) -> bytes | None:
         """What a mark says, or a barrier that is one too."""
-        return dict(self.headers).get(WATERMARK) if self.value is None else None
+        return self.promise if self.value is None else None
+
+    @property
+    def promise(self) -> bytes | None:
+        """The watermark that stands in its headers."""
+        return dict(self.headers).get(WATERMARK)
 
     @property
     def is_control(self) -> bool:
@@ -58,6 +64,21 @@ class Logs:
     def of(self, what: str) -> Iterable[tuple[int, LogRecord]]:
         """Go through the records of a topic, with their partitions; no barriers and no marks."""
         return ((number, record) for number, record in self.all(what) if not record.is_control)
+
+    def repetitions(self, what: str) -> set[tuple[int, int]]:
+        """Return partition and offset of each row of a source that came in its partition before."""
+        found, seen = set(), set()
+        for number, record in self.all(what):
+            row = number, dict(record.headers).get(SOURCE)
+            if row[1] is not None and row in seen:
+                found.add((number, record.offset))
+            seen.add(row)
+        return found
+
+    def anew(self, what: str) -> Iterable[tuple[int, LogRecord]]:
+        """Go through all records of an input but repetitions, with their partitions."""
+        repeated = self.repetitions(what)
+        return (each for each in self.all(what) if (each[0], each[1].offset) not in repeated)
 
     def all(self, what: str) -> Iterable[tuple[int, LogRecord]]:
         """Go through all records of a topic, with their partitions."""

@@ -24,12 +24,13 @@ class Marks:
         self.clocks = [Clock() for _ in range(sources)]
         self._wanted: defaultdict[int, list[int]] = defaultdict(list)
 
-    def promised(self, source: int, record: LogRecord) -> None:
-        """Take in a barrier or mark of the input."""
+    def promised(self, source: int, record: LogRecord) -> int | None:
+        """Take in what a barrier, mark or label promises; return the watermark before it."""
         clock = self.clocks[source]
         before = clock.watermark
-        clock.promise(record.watermark)
+        clock.promise(record.promise)
         self._wanted[source] += clock.steps(before, facts.MARK_STEP_MS)
+        return before
 
     def advance(self, source: int, time_ms: int) -> int | None:
         """Take in the time of an event or label; return its source's watermark before it."""

@@ -77,7 +77,8 @@ def check_predictions(logs: Logs, truth: Truth, report: Report) -> None:
     topic, partitions = logs.topics["events"], logs.count("events")
     marks = Marks(partitions)
     entities: defaultdict[tuple[int, str], Entity] = defaultdict(Entity)
-    for number, record in logs.all("events"):
+    truth.count("repeated_event", None, len(logs.repetitions("events")))
+    for number, record in logs.anew("events"):
         if record.is_control:
             marks.promised(number, record)
             continue

@@ -29,7 +29,7 @@ from headrace.streams.stages import matching
 from headrace.streams.stages.matching import Clocks, Matching
 from headrace.streams.twins.log import MemoryLog
 from headrace.streams.twins.store import MemoryStore
-from tests.simulation import toy
+from tests.simulation import repeating, toy
 
 Patch = pytest.MonkeyPatch
 
@@ -357,5 +357,13 @@ BUGS = (
     Bug("unseeded order", unseeded_order),
     Bug("a transaction broken off", transaction_broken),
     Bug("a snapshot under another cut", snapshot_misnamed, _odds(wipe=20)),
+    Bug(
+        "places of sources beside the state",
+        repeating.places_beside_state,
+        _odds(crash=5),
+        "product",
+    ),
+    Bug("repetitions within a batch", repeating.places_by_batch, _odds(), "product"),
+    Bug("a gap in a source", repeating.gap_in_a_source, _odds(), "product"),
     Bug("forgotten ends left to the next", forgotten_ends, _odds(forget=20, crash=5)),
 )

@@ -49,6 +49,7 @@ def learn(model: int, example: Mapping[str, Any]) -> int:
 
 class ToyStage:
     whole = False
+    poison_keys: tuple[str, ...] = ()
 
     def __init__(self, name: str, partition: int) -> None:
         self.name = name

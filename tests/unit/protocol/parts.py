@@ -31,6 +31,7 @@ class Adds:
 
     def __init__(self, *, whole: bool = False) -> None:
         self.whole = whole
+        self.poison_keys: tuple[str, ...] = ()
         self.loads = 0
 
     def load(self, view: View) -> None:
