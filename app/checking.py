@@ -99,7 +99,8 @@ def _labels(plan: Plan) -> str:
 def _topics(plan: Plan, partitions: int) -> Table:
     table = _table("Topics", "topic", "partitions", "cleanup", "kept")
     sizes = Partitions(partitions, partitions, partitions)
-    for spec in topic_specs(plan.topics, sizes, joined=plan.labels == "topic"):
+    joined = plan.labels == "topic"
+    for spec in topic_specs(plan.topics, sizes, joined=joined, retention=plan.retention):
         kept = duration_text(int(spec.config["retention.ms"]))
         table.add_row(spec.name, str(spec.partitions), spec.config["cleanup.policy"], kept)
     return table

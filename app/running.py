@@ -20,6 +20,7 @@ from headrace.app.checking import broken_laws
 from headrace.app.http import serve
 from headrace.app.logs import configure_logs
 from headrace.app.prometheus import SupervisorCollector
+from headrace.app.retention import refuse_short_logs, shortfalls
 from headrace.app.services import Services, find_services
 from headrace.app.settings import Settings
 from headrace.app.supervisor import Slot, Supervisor, WorkerCommand, slots_of
@@ -63,6 +64,9 @@ def run_pipeline(
             _log.warning(
                 "topic differs from what would be created", topic=state.name, it=difference
             )
+    for sentence in shortfalls(plan, prepared.topic_states, services.kafka.brokers):
+        _log.warning(sentence)
+    refuse_short_logs(plan, prepared.topic_states)
     if prepared.edit:
         _log.warning(prepared.edit)
     slots = slots_of(score, join)

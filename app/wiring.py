@@ -108,7 +108,9 @@ def prepare_topics(
     events = have.get(plan.topics.events, settings.partitions)
     labels = have.get(plan.topics.labels, settings.partitions)
     partitions = Partitions(events, labels, have.get(plan.topics.predictions, events))
-    specs = topic_specs(plan.topics, partitions, joined=plan.labels == "topic")
+    specs = topic_specs(
+        plan.topics, partitions, joined=plan.labels == "topic", retention=plan.retention
+    )
     missing = [spec.name for spec in specs if spec.name not in have]
     if missing and not create:
         raise SettingsError(

@@ -12,9 +12,9 @@ from typing import Any
 from river import base
 
 from headrace.schemas.avro import field_types, literal_values
-from headrace.streams.duration import duration_ms, duration_text
+from headrace.streams.duration import DAY_MS, duration_ms, duration_text
 from headrace.streams.event import Event
-from headrace.streams.features.checks import WINDOW_MS_MAX, Types, feature_faults, function_faults
+from headrace.streams.features.checks import Limits, Types, feature_faults, function_faults
 from headrace.streams.features.declared import Feature
 from headrace.streams.pipeline import (
     Alarms,
@@ -29,6 +29,7 @@ from headrace.streams.pipeline import (
     majority,
 )
 from headrace.streams.places import Fault, suggestion
+from headrace.streams.retention import bounds_of, retention_faults
 
 RUN_LENGTH_MS_MIN = 86_400_000
 RUN_LENGTH_MS_MAX = 3_650 * 86_400_000
@@ -91,22 +92,23 @@ def _all_faults(pipeline: Pipeline) -> Iterator[Fault]:
     if not isinstance(pipeline.name, str) or not _NAME.fullmatch(pipeline.name):
         hint = "Use a letter, then up to 48 letters, digits, - and _."
         yield Fault(f"name={pipeline.name!r} cannot be the prefix of topics.", hint)
-    yield from _source_faults(source, types)
+    yield from retention_faults(pipeline.retention, pipeline.place)
+    kept = bounds_of(pipeline.retention)
+    yield from _source_faults(source, types, kept.events)
     if isinstance(labels, Labels):
-        yield from _labels_faults(labels, source)
+        yield from _labels_faults(labels, source, kept.waiting)
     elif isinstance(labels, InEvent):
         where = "InEvent"
         yield from _field_faults(where, "value", labels.value, source.event, types, labels.place)
     elif labels is not None:
         yield Fault(f"labels={labels!r} is none.", "Use Labels(...), InEvent(...) or None.")
     hidden = labels.value if isinstance(labels, InEvent) else None
-    lateness = _parsed(source.lateness) or 0
-    features = pipeline.flat_features()
-    yield from feature_faults(features, source.event, types, lateness, hidden)
+    limits = Limits(_parsed(source.lateness) or 0, kept.events)
+    yield from feature_faults(pipeline.flat_features(), source.event, types, limits, hidden)
     yield from _model_faults(pipeline)
     yield from _decide_faults(pipeline)
-    yield from _monitor_faults(pipeline, types, hidden)
-    yield from _alarms_faults(pipeline)
+    yield from _monitor_faults(pipeline, types, hidden, kept.counts)
+    yield from _alarms_faults(pipeline, kept.counts)
 
 
 def _is_event(owner: Any) -> bool:
@@ -121,7 +123,7 @@ def _field_faults(
         yield Fault(said, suggestion(name, types), place)
 
 
-def _source_faults(source: Source, types: Types) -> Iterator[Fault]:
+def _source_faults(source: Source, types: Types, kept_ms: int) -> Iterator[Fault]:
     event, place = source.event, source.place
     for what in ("id", "key", "time"):
         yield from _field_faults("Source", what, getattr(source, what), event, types, place)
@@ -130,10 +132,10 @@ def _source_faults(source: Source, types: Types) -> Iterator[Fault]:
     yield from _time_faults("Source", source.time, types, place)
     yield from _stream_faults("Source", source, event)
     for what in ("lateness", "skew"):
-        yield from _duration_faults("Source", what, getattr(source, what), place)
+        yield from _duration_faults("Source", what, getattr(source, what), place, kept_ms)
 
 
-def _labels_faults(labels: Labels, source: Source) -> Iterator[Fault]:
+def _labels_faults(labels: Labels, source: Source, kept_ms: int) -> Iterator[Fault]:
     label, place = labels.label, labels.place
     if not _is_event(label):
         yield Fault(f"Labels({label!r}, ...) is no subclass of headrace.Event.", "", place)
@@ -146,7 +148,7 @@ def _labels_faults(labels: Labels, source: Source) -> Iterator[Fault]:
     yield from _stream_faults("Labels", labels, label)
     for what in ("wait", "lateness", "ahead"):
         if getattr(labels, what) is not None:
-            yield from _duration_faults("Labels", what, getattr(labels, what), place)
+            yield from _duration_faults("Labels", what, getattr(labels, what), place, kept_ms)
     if labels.topic is not None and labels.topic == source.topic:
         yield Fault(f"Labels and Source both read {labels.topic!r}.", "Use two topics.", place)
 
@@ -185,15 +187,18 @@ def _parsed(text: Any) -> int | None:
         return None
 
 
-def _duration_faults(where: str, what: str, text: Any, place: str) -> Iterator[Fault]:
+def _duration_faults(where: str, what: str, text: Any, place: str, kept_ms: int) -> Iterator[Fault]:
+    """Yield what is wrong with a length of time, for which a log must be kept that long."""
     try:
         width = duration_ms(text)
     except ValueError as error:
         yield Fault(f"{where}({what}=...): {error}.", "", place)
         return
-    if width > WINDOW_MS_MAX:
-        said = f'{where}({what}="{text}") is longer than the log is kept.'
-        yield Fault(said, f"Use {duration_text(WINDOW_MS_MAX)} or less.", place)
+    if width > kept_ms:
+        most, needed = duration_text(kept_ms), duration_text(-(-width // DAY_MS) * DAY_MS)
+        said = f'{where}({what}="{text}") is longer than the log is kept ({most}).'
+        hint = f'Use {most} or less, or keep the log longer: Pipeline(retention="{needed}").'
+        yield Fault(said, hint, place)
 
 
 def _model_faults(pipeline: Pipeline) -> Iterator[Fault]:
@@ -269,7 +274,9 @@ def _cost_faults(where: str, cost: Cost) -> Iterator[Fault]:
         )
 
 
-def _monitor_faults(pipeline: Pipeline, types: Types, hidden: str | None) -> Iterator[Fault]:
+def _monitor_faults(
+    pipeline: Pipeline, types: Types, hidden: str | None, kept_ms: int
+) -> Iterator[Fault]:
     monitor = pipeline.monitor
     for name in monitor.segments:
         yield from _segment_faults(name, pipeline, types, hidden)
@@ -280,9 +287,9 @@ def _monitor_faults(pipeline: Pipeline, types: Types, hidden: str | None) -> Ite
         yield from _cost_faults("business", monitor.business)
         if task_of(pipeline) in ("multiclass", "regression"):
             yield Fault("business=Cost(...) is for true or false.", "Leave it.", monitor.place)
-    yield from _duration_faults("Monitor", "reference", monitor.reference, monitor.place)
+    yield from _duration_faults("Monitor", "reference", monitor.reference, monitor.place, kept_ms)
     for text in monitor.windows:
-        yield from _duration_faults("Monitor", "windows", text, monitor.place)
+        yield from _duration_faults("Monitor", "windows", text, monitor.place, kept_ms)
     widths = [width for text in monitor.windows if (width := _parsed(text))]
     if not monitor.windows:
         yield Fault("Monitor(windows=[]) watches nothing.", 'Write ["1h", "1d"].', monitor.place)
@@ -291,7 +298,7 @@ def _monitor_faults(pipeline: Pipeline, types: Types, hidden: str | None) -> Ite
         yield Fault(f"Monitor(windows={list(monitor.windows)}).", hint, monitor.place)
 
 
-def _alarms_faults(pipeline: Pipeline) -> Iterator[Fault]:
+def _alarms_faults(pipeline: Pipeline, kept_ms: int) -> Iterator[Fault]:
     alarms: Any = pipeline.alarms
     if alarms is None:
         return
@@ -299,7 +306,7 @@ def _alarms_faults(pipeline: Pipeline) -> Iterator[Fault]:
         yield Fault(f"alarms={alarms!r} is none.", "Use Alarms(...), or None for no alarms.")
         return
     if alarms.reference is not None:
-        yield from _duration_faults("Alarms", "reference", alarms.reference, alarms.place)
+        yield from _duration_faults("Alarms", "reference", alarms.reference, alarms.place, kept_ms)
     segments: Any = alarms.segments
     if not isinstance(segments, bool):
         said = f"Alarms(segments={segments!r}) is neither True nor False."

@@ -32,6 +32,7 @@ from headrace.streams.features.declared import (
     window,
 )
 from headrace.streams.places import place_of_declaration
+from headrace.streams.topics import RETENTION
 
 __all__ = [
     "Alarms",
@@ -45,6 +46,7 @@ __all__ = [
     "Pipeline",
     "Source",
     "Threshold",
+    "TopicRetention",
     "apply",
     "category",
     "count",
@@ -264,6 +266,40 @@ class Alarms(_Declared):
 
 
 @dataclass(frozen=True, slots=True)
+class TopicRetention(_Declared):
+    """How long topics keep their records, where not all of them keep them equally long.
+
+    Each is a duration, or None for ``default``.
+
+    Attributes
+    ----------
+    default
+        Of every topic that is not named.
+    events, labels
+        Of the inputs. A feature's window may be as long as ``events``.
+    labels_routed, predictions
+        Of what JOIN reads. ``Labels(wait=...)`` may be as long as the shorter one.
+    counts
+        Of what MONITOR reads. Its windows and references may be as long.
+    examples, models, dead_letters, metrics, alerts
+        Of the other topics.
+    """
+
+    default: str = RETENTION
+    events: str | None = None
+    labels: str | None = None
+    labels_routed: str | None = None
+    predictions: str | None = None
+    examples: str | None = None
+    models: str | None = None
+    dead_letters: str | None = None
+    counts: str | None = None
+    metrics: str | None = None
+    alerts: str | None = None
+    place: str = _PLACE
+
+
+@dataclass(frozen=True, slots=True)
 class Pipeline(_Declared):
     """A prediction pipeline: what comes in, what is computed, what learns, what is watched.
 
@@ -285,6 +321,9 @@ class Pipeline(_Declared):
         What is watched.
     alarms
         When a change of it is an alarm; None: never.
+    retention
+        How long its topics keep their records: a duration, or :class:`TopicRetention`. No window
+        and no wait for a label may be longer. No part of the version.
     """
 
     name: str
@@ -295,6 +334,7 @@ class Pipeline(_Declared):
     decide: Threshold | Cost | None = None
     monitor: Monitor = Monitor()
     alarms: Alarms | None = Alarms()
+    retention: str | TopicRetention = RETENTION
     place: str = _PLACE
 
     def __post_init__(self) -> None:

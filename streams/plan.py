@@ -24,14 +24,19 @@ from headrace.streams.decoding import (
     name_fault,
     time_fault,
 )
-from headrace.streams.duration import duration_ms
+from headrace.streams.duration import DAY_MS, duration_ms
 from headrace.streams.faults import faults_of, task_of
 from headrace.streams.features.program import FeatureProgram, kind_of
 from headrace.streams.pipeline import Cost, InEvent, Labels, LearnedBaseline, Pipeline, Threshold
+from headrace.streams.retention import retention_of
 from headrace.streams.topics import Topics, topics_of
 
 MARKS = 16
 """So many times within the wait for a label a watermark is said to all (docs/adr/0009)."""
+
+
+MARK_STEP_MS_MAX = DAY_MS
+"""However long the wait: else what cannot match any more would leave in lumps of many days."""
 
 
 def plan_of(pipeline: Pipeline) -> Plan:
@@ -76,6 +81,8 @@ class Plan:
         What is promised of false alarms; None if there are no alarms.
     alarm_reference_ms
         The length of the period that alarms are raised against.
+    retention
+        How long each topic keeps its records.
     features
         The compiled :class:`FeatureProgram`.
     feature_fields
@@ -100,7 +107,8 @@ class Plan:
         self.wait_ms = duration_ms(joined.wait) if joined else 0
         self.label_lateness_ms = duration_ms(joined.lateness) if joined else 0
         self.label_ahead_ms = duration_ms(joined.ahead) if joined and joined.ahead else None
-        self.mark_step_ms = max(1, self.wait_ms // MARKS)
+        self.mark_step_ms = max(1, min(self.wait_ms // MARKS, MARK_STEP_MS_MAX))
+        self.retention = retention_of(pipeline.retention)
         self.threshold = _threshold(pipeline.decide)
         self.windows_ms = tuple(duration_ms(length) for length in pipeline.monitor.windows)
         self.reference_ms = duration_ms(pipeline.monitor.reference)

@@ -6,9 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-_DAY_MS = 86_400_000
-RETENTION_MS = 30 * _DAY_MS
-"""How long every log of ours is kept, hence how far back lost state can be rebuilt."""
+from headrace.streams.duration import duration_ms
+
+RETENTION = "30d"
+"""How long a topic keeps its records unless the pipeline declares otherwise."""
+
+RETENTION_MS_KEY = "retention.ms"
+RETENTION_BYTES_KEY = "retention.bytes"
+UNLIMITED = "-1"
+"""What the broker calls a retention without a limit."""
 
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 """The biggest record that is emitted, and that the topics of ours take."""
@@ -30,6 +36,33 @@ class Topics(NamedTuple):
     counts: str
     metrics: str
     alerts: str
+
+
+class RetentionMs(NamedTuple):
+    """How long each topic of a pipeline keeps its records, in ms; the fields of :class:`Topics`.
+
+    It bounds how far back lost state can be rebuilt, hence every length that a declaration names.
+    """
+
+    events: int
+    labels: int
+    labels_routed: int
+    predictions: int
+    examples: int
+    models: int
+    dead_letters: int
+    counts: int
+    metrics: int
+    alerts: int
+
+    @property
+    def waiting(self) -> int:
+        """How far back what waits for its label can be rebuilt: by the logs that JOIN reads."""
+        return min(self.predictions, self.labels_routed)
+
+
+RETENTION_MS = RetentionMs(*[duration_ms(RETENTION)] * len(RetentionMs._fields))
+"""What is kept unless the pipeline declares otherwise."""
 
 
 class Partitions(NamedTuple):
@@ -60,6 +93,48 @@ class TopicSpec:
         return self.config.get(_TIMESTAMP_TYPE) == _APPEND_TIME
 
 
+def kept_ms(present: Mapping[str, str]) -> int | None:
+    """Return how long a topic keeps its records, None if for ever.
+
+    Examples
+    --------
+    >>> kept_ms({"retention.ms": "8000"}), kept_ms({"retention.ms": "-1"}), kept_ms({})
+    (8000, None, None)
+    """
+    kept = present.get(RETENTION_MS_KEY, UNLIMITED)
+    return None if kept == UNLIMITED else int(kept)
+
+
+def retention_changes(spec: TopicSpec, present: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings that a topic needs to keep its records as long as is declared.
+
+    One that keeps them longer needs none.
+
+    Parameters
+    ----------
+    present
+        The topic's settings as the broker has them.
+
+    Examples
+    --------
+    >>> spec = TopicSpec("t", 1, {"retention.ms": "9000"})
+    >>> retention_changes(spec, {"retention.ms": "8000", "retention.bytes": "-1"})
+    {'retention.ms': '9000'}
+    >>> retention_changes(spec, {"retention.ms": "-1", "retention.bytes": "1000"})
+    {'retention.bytes': '-1'}
+    """
+    changes: dict[str, str] = {}
+    wanted = spec.config.get(RETENTION_MS_KEY)
+    if wanted is None:
+        return changes
+    kept = kept_ms(present)
+    if kept is not None and kept < int(wanted):
+        changes[RETENTION_MS_KEY] = wanted
+    if present.get(RETENTION_BYTES_KEY, UNLIMITED) != UNLIMITED:
+        changes[RETENTION_BYTES_KEY] = UNLIMITED
+    return changes
+
+
 def topics_of(pipeline: str, events: str | None = None, labels: str | None = None) -> Topics:
     """Return a pipeline's topic names.
 
@@ -80,39 +155,49 @@ def topics_of(pipeline: str, events: str | None = None, labels: str | None = Non
     return own._replace(events=events or own.events, labels=labels or own.labels)
 
 
-def topic_specs(topics: Topics, partitions: Partitions, *, joined: bool) -> list[TopicSpec]:
+def topic_specs(
+    topics: Topics,
+    partitions: Partitions,
+    *,
+    joined: bool,
+    retention: RetentionMs = RETENTION_MS,
+) -> list[TopicSpec]:
     """Return what a pipeline needs, inputs first.
 
     Parameters
     ----------
     joined
         Whether labels come by a topic of their own, so that ROUTE and JOIN run.
+    retention
+        How long each topic keeps its records, as the pipeline declares it.
 
     Notes
     -----
     Logs are the truth, so nothing is compacted: a compacted log cannot be folded again. Retention
-    is 30 days and bounds from how far back lost state can be rebuilt. Topics that JOIN reads carry
-    the broker's append time, which no publisher's clock can spoil.
+    is by time alone: a limit in bytes would cut a log when it grows, not when it has aged. Topics
+    that JOIN reads carry the broker's append time, which no publisher's clock can spoil.
     """
-    base = {
-        "retention.ms": str(RETENTION_MS),
+    partitioned = {
+        "events": partitions.events,
+        "labels": partitions.labels,
+        "labels_routed": partitions.predictions,
+        "predictions": partitions.predictions,
+    }
+    of_labels = ("labels", "labels_routed")
+    return [
+        TopicSpec(name, partitioned.get(role, 1), _config(role, kept_ms))
+        for role, name, kept_ms in zip(Topics._fields, topics, retention, strict=True)
+        if joined or role not in of_labels
+    ]
+
+
+def _config(role: str, kept_ms: int) -> dict[str, str]:
+    config = {
+        RETENTION_MS_KEY: str(kept_ms),
+        RETENTION_BYTES_KEY: UNLIMITED,
         "cleanup.policy": "delete",
         "max.message.bytes": str(MESSAGE_BYTES_MAX),
     }
-    appended = {**base, _TIMESTAMP_TYPE: _APPEND_TIME}
-    specs = [TopicSpec(topics.events, partitions.events, base)]
-    if joined:
-        specs += [
-            TopicSpec(topics.labels, partitions.labels, base),
-            TopicSpec(topics.labels_routed, partitions.predictions, appended),
-        ]
-    specs.append(TopicSpec(topics.predictions, partitions.predictions, appended))
-    single = (
-        topics.examples,
-        topics.models,
-        topics.dead_letters,
-        topics.counts,
-        topics.metrics,
-        topics.alerts,
-    )
-    return specs + [TopicSpec(name, 1, base) for name in single]
+    if role in ("labels_routed", "predictions"):
+        config[_TIMESTAMP_TYPE] = _APPEND_TIME
+    return config

@@ -14,9 +14,12 @@ def check(file: File) -> None:
     from rich.console import Console
 
     from headrace.app.checking import check_file, described
+    from headrace.app.retention import compared
     from headrace.app.settings import settings_from
 
     settings = settings_from(os.environ)
     console = Console()
     for plan in check_file(file, settings):
         console.print(described(plan, settings.partitions))
+        for sentence in compared(plan, settings):
+            console.print(sentence)

@@ -1,17 +1,29 @@
-"""Topics as a pipeline needs them: created if missing, differences said, nothing changed."""
+"""Topics as a pipeline needs them: created if missing, differences said.
+
+Of a topic that exists nothing is changed unless somebody asks for it.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
 
 from headrace.schemas.errors import ServiceError
-from headrace.streams.topics import TopicSpec
+from headrace.streams.topics import TopicSpec, kept_ms, retention_changes
 
 _REQUEST_S = 15.0
 _LOG = logging.getLogger("headrace.kafka")
@@ -30,12 +42,18 @@ class TopicState(NamedTuple):
         How many partitions it has.
     differs
         One sentence for each property that is not as the pipeline would have made it.
+    retention
+        The settings that it needs to keep its records as long as is declared; none if it does.
+    kept_ms
+        How long it keeps its records; None if it has just been created, or keeps them for ever.
     """
 
     name: str
     created: bool
     partitions: int
     differs: tuple[str, ...] = ()
+    retention: Mapping[str, str] = MappingProxyType({})
+    kept_ms: int | None = None
 
 
 class Topics:
@@ -78,13 +96,39 @@ class Topics:
         created = self._create(missing)
         if missing:
             have = self._settled([spec.name for spec in missing])
-        configs = self._configs([spec.name for spec in specs if spec.name not in created])
-        states = []
-        for spec in specs:
-            count, new = have[spec.name], spec.name in created
-            differs = () if new else _differences(spec, count, configs[spec.name])
-            states.append(TopicState(spec.name, new, count, tuple(differs)))
-        return states
+        present = self._compared([s for s in specs if s.name not in created], have)
+        return [present.get(s.name) or TopicState(s.name, True, have[s.name]) for s in specs]
+
+    def compare(self, specs: Sequence[TopicSpec]) -> list[TopicState]:
+        """Say what differs of the topics that exist; create none."""
+        have = self.partition_counts()
+        return list(self._compared([s for s in specs if s.name in have], have).values())
+
+    def _compared(
+        self, specs: Sequence[TopicSpec], have: Mapping[str, int]
+    ) -> dict[str, TopicState]:
+        configs = self._configs([spec.name for spec in specs])
+        return {
+            spec.name: TopicState(
+                spec.name,
+                created=False,
+                partitions=have[spec.name],
+                differs=tuple(_differences(spec, have[spec.name], configs[spec.name])),
+                retention=retention_changes(spec, configs[spec.name]),
+                kept_ms=kept_ms(configs[spec.name]),
+            )
+            for spec in specs
+        }
+
+    def alter(self, name: str, settings: Mapping[str, str]) -> None:
+        """Change some settings of a topic; the others stay."""
+        entries = [
+            ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+            for key, value in settings.items()
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
+        for future in self._admin.incremental_alter_configs([resource]).values():
+            self._wait(name, future, KafkaError.NO_ERROR)
 
     def _settled(self, names: Sequence[str]) -> dict[str, int]:
         """Wait until new topics are listed and led: a broker says yes some moments before."""

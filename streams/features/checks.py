@@ -6,19 +6,15 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from headrace.schemas.avro import literal_values
-from headrace.streams.duration import duration_ms, duration_text
+from headrace.streams.duration import DAY_MS, duration_ms, duration_text
 from headrace.streams.features.declared import Feature
 from headrace.streams.features.program import STATEFUL, kind_of, returned_type
 from headrace.streams.features.windows import TILES
 from headrace.streams.places import Fault, suggestion
-from headrace.streams.topics import RETENTION_MS
-
-WINDOW_MS_MAX = RETENTION_MS
-"""Longest window: as long as the events topic keeps its records, since state is made from them."""
 
 TILES_MAX = 1_024
 """Most tiles that one entity may hold of one width."""
@@ -36,8 +32,23 @@ _AGGREGATES = ("sum", "mean", "min", "max", "std", "distinct")
 _DECLARED_BY = {"sum": "total", "min": "minimum", "max": "maximum"}
 
 
+class Limits(NamedTuple):
+    """What windows are held against, in ms.
+
+    Attributes
+    ----------
+    lateness
+        How far behind its entity's newest event an event may come.
+    kept
+        How long the events topic keeps its records: state is made from them.
+    """
+
+    lateness: int
+    kept: int
+
+
 def feature_faults(
-    features: Sequence[Any], event: type, types: Types, lateness_ms: int, hidden: str | None
+    features: Sequence[Any], event: type, types: Types, limits: Limits, hidden: str | None
 ) -> Iterator[Fault]:
     """Yield what is wrong with some features.
 
@@ -45,8 +56,8 @@ def feature_faults(
     ----------
     event
         The event's class; ``types`` are its fields.
-    lateness_ms
-        How far behind its entity's newest event an event may come.
+    limits
+        What windows are held against.
     hidden
         The field that holds the label, if the event does.
     """
@@ -58,7 +69,7 @@ def feature_faults(
             yield Fault(f"{each!r} in features= is no feature.", f'Write value("{each}").')
     for feature in declared:
         shown = call_of(feature)
-        for what, hint in _faults_of(feature, event, types, lateness_ms, hidden):
+        for what, hint in _faults_of(feature, event, types, limits, hidden):
             yield Fault(f"feature {shown} {what}", hint, feature.place)
     yield from _name_faults(declared)
 
@@ -84,7 +95,7 @@ Said = Iterator[tuple[str, str]]
 
 
 def _faults_of(
-    feature: Feature, event: type, types: Types, lateness_ms: int, hidden: str | None
+    feature: Feature, event: type, types: Types, limits: Limits, hidden: str | None
 ) -> Said:
     if feature.kind not in STATEFUL | _VALUES:
         yield f"asks for {feature.kind!r}.", suggestion(feature.kind, _AGGREGATES)
@@ -97,7 +108,7 @@ def _faults_of(
     if not unknown and (feature.fields or feature.kind == "apply"):
         yield from _CHECKS.get(feature.kind, _number_faults)(feature, types)
     if feature.over is not None:
-        yield from _window_faults(feature.over, lateness_ms)
+        yield from _window_faults(feature.over, limits)
 
 
 def _is_text(plain: Any) -> bool:
@@ -192,17 +203,20 @@ def function_faults(function: Any, arguments: int) -> Said:
         yield f"calls {name} with {arguments} values: {error}.", "Name one field per parameter."
 
 
-def _window_faults(over: str, lateness_ms: int) -> Said:
+def _window_faults(over: str, limits: Limits) -> Said:
+    lateness_ms, kept_ms = limits
     try:
         width = duration_ms(over)
     except ValueError as error:
         yield f"has a window that cannot be read: {error}.", ""
         return
-    if width + lateness_ms > WINDOW_MS_MAX:
+    if width + lateness_ms > kept_ms:
+        needed = duration_text(-(-(width + lateness_ms) // DAY_MS) * DAY_MS)
+        most = max(0, kept_ms - lateness_ms) // DAY_MS
         yield (
-            f"looks back {over}; with lateness that is longer than the log is kept (30d), so its"
-            " state could not be rebuilt.",
-            f"Use {(WINDOW_MS_MAX - lateness_ms) // 86_400_000}d or less.",
+            f"looks back {over}; with lateness that is longer than the log is kept"
+            f" ({duration_text(kept_ms)}), so its state could not be rebuilt.",
+            f'Use {most}d or less, or keep the log longer: Pipeline(retention="{needed}").',
         )
     if TILES + lateness_ms * TILES // width > TILES_MAX:
         least = -(-lateness_ms * TILES // (TILES_MAX - TILES))

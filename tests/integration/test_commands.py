@@ -43,6 +43,12 @@ def test_topics_are_created_once_and_differences_are_said(shop: Shop) -> None:
     again = shop.headrace("topics", str(shop.file)).stdout
     assert "retention.ms is 60000, 2592000000 would be set" in again
     assert "0 topics created, 1 differ" in again
+    short = f"{shop.topics.events} keeps its records for 1m; 30d are declared."
+    assert short in " ".join(again.split())
+    assert short in " ".join(shop.headrace("check", str(shop.file)).stdout.split())
+    mended = shop.headrace("topics", str(shop.file), "--set-retention").stdout
+    assert "0 differ from what would be created (retention set of 1)" in " ".join(mended.split())
+    assert "keeps its records" not in shop.headrace("topics", str(shop.file)).stdout
 
 
 def test_run_publish_tail_status_and_stop(shop: Shop) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,9 +13,10 @@ from confluent_kafka import Producer
 from pydantic import Field
 from river import linear_model
 
+from headrace.app.retention import refuse_short_logs, set_retention, shortfalls
 from headrace.app.stack.process import free_port
 from headrace.schemas.codec import Codec
-from headrace.schemas.errors import InputError, ServiceError
+from headrace.schemas.errors import InputError, Refused, ServiceError
 from headrace.streams.engine.admin import Topics
 from headrace.streams.engine.connection import Connection
 from headrace.streams.engine.ids import SchemaIds, codecs_for, register_schemas
@@ -29,7 +31,7 @@ from headrace.streams.engine.reader import Reading
 from headrace.streams.event import Event
 from headrace.streams.outgoing import interleaved
 from headrace.streams.partitioner import partition_of
-from headrace.streams.pipeline import Labels, Pipeline, Source, value
+from headrace.streams.pipeline import Labels, Pipeline, Source, TopicRetention, value
 from headrace.streams.plan import Plan, plan_of
 from headrace.streams.records import BARRIER, Emit
 from headrace.streams.topics import Partitions, TopicSpec, topic_specs
@@ -109,6 +111,36 @@ def test_what_differs_is_said_and_left_alone(kafka: Connection, make_topic: Make
             "has 2 partitions, 4 would be made",
             "retention.ms is 1000, 2000 would be set",
         )
+
+
+def test_a_topic_of_ours_is_made_to_keep_what_is_declared_and_a_foreign_one_is_not(
+    kafka: Connection, make_topic: MakeTopic
+) -> None:
+    foreign = make_topic(1, retention_ms="1000")
+    base = plan().pipeline
+    assert isinstance(base.labels, Labels)
+    pipeline = replace(
+        base,
+        events=replace(base.events, topic=foreign),
+        labels=replace(base.labels, wait="120d"),
+        retention=TopicRetention("120d", metrics="1d"),
+    )
+    longer, broker = plan_of(pipeline), Topics(kafka.brokers)
+    before = topic_specs(longer.topics, Partitions(1, 1, 1), joined=True)
+    after = topic_specs(longer.topics, Partitions(1, 1, 1), joined=True, retention=longer.retention)
+    broker.ensure(before)
+    states = broker.compare(after)
+    with pytest.raises(Refused, match="labels may come 120d after their events"):
+        refuse_short_logs(longer, states)
+    assert set(set_retention(longer, states, kafka)) == {
+        name for name in longer.topics if name not in (foreign, longer.topics.metrics)
+    }
+    (left,) = [state for state in broker.compare(after) if state.retention]
+    assert (left.name, left.kept_ms) == (foreign, 1_000)
+    (said,) = shortfalls(longer, broker.compare(after), kafka.brokers)
+    assert f"--entity-name {foreign} --add-config retention.ms=10368000000`" in said
+    refuse_short_logs(longer, broker.compare(after))
+    broker.delete([spec.name for spec in after if spec.name != foreign])
 
 
 def test_topics_are_created_by_several_at_once(kafka: Connection) -> None:

@@ -23,6 +23,7 @@ PUBLIC = [
     "SettingsError",
     "Source",
     "Threshold",
+    "TopicRetention",
     "apply",
     "category",
     "count",

@@ -77,7 +77,7 @@ def options(shown: str) -> list[str]:
         ("simulate", ["--events", "--json", "--pipeline", "--seed", "--worlds"]),
         ("up", ["--kafka-port", "--postgres", "--postgres-port", "--redis-port"]),
         ("down", ["--wipe"]),
-        ("topics", ["--pipeline"]),
+        ("topics", ["--pipeline", "--set-retention"]),
         ("run", ["--http-port", "--join", "--pipeline", "--score"]),
         ("publish", ["--events", "--flat-out", "--in-step", "--labels", "--pipeline", "--speed"]),
         ("tail", ["--follow", "--json", "--last", "--no-follow"]),
