@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
 
 from headrace.schemas.avro import avro_schema_of, datetime_fields, to_avro
 from headrace.schemas.codec import Codec, Undecodable
 from headrace.streams.event import ISO_8601, Event
+from headrace.streams.validators import told
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -83,7 +85,12 @@ def decoder_of(model: type[Event], form: str, codec: Codec | None = None) -> Dec
             return Rejected("tombstone", "The record has no value.")
         if len(value) > VALUE_BYTES_MAX:
             return Rejected("too_large", f"{len(value)} bytes; at most {VALUE_BYTES_MAX} are read.")
-        return inner(value)
+        try:
+            return inner(value)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the class' own code may raise anything
+            return refused_by(error)
 
     return decode
 
@@ -109,6 +116,13 @@ def _avro_decoder(model: type[Event], codec: Codec | None) -> Callable[[bytes], 
         return event
 
     return decode
+
+
+def refused_by(error: Exception) -> Rejected:
+    """Return how a record is refused on which its class' own code raised what no validator may."""
+    if isinstance(error, PydanticCustomError):  # a default factory's (see ``validators``)
+        return Rejected("invalid", f"{error}.", (error.context or {}).get("field"))
+    return Rejected("invalid", f"Its class raised {told(error)}.")
 
 
 def _rejected(error: ValidationError, value: bytes) -> Rejected:

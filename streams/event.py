@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from headrace.streams.validators import guard, post_init
+
 NUMBER_MAX = 1e100
 """Largest absolute value of a number that declares no bound on that side.
 
@@ -103,4 +105,8 @@ class Event(BaseModel):
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         schema = handler(source)
         _tighten(schema)
+        guard(schema)
         return schema
+
+    def _post_init_guarded(self, context: Any) -> None:
+        post_init(self, context)

@@ -14,6 +14,7 @@ from headrace.streams.event import Event
 from headrace.streams.pipeline import Labels
 from headrace.streams.plan import Plan
 from headrace.streams.rows import Row
+from headrace.streams.validators import told
 
 E = TypeVar("E", bound=Event)
 
@@ -55,8 +56,8 @@ def outgoing_event(plan: Plan, event: Event) -> Outgoing:
     key = plan.event_key(event)
     _check_name(plan, plan.event_id(event), source.id, "empty_id")
     _check_name(plan, key, source.key, "empty_key")
-    value = plan.encode_event(event)
-    return Outgoing(plan.event_time_ms(event), False, key.encode(), _checked(plan, value))
+    value = _encoded(plan, plan.encode_event, event)
+    return Outgoing(plan.event_time_ms(event), False, key.encode(), value)
 
 
 def outgoing_label(plan: Plan, label: Event) -> Outgoing:
@@ -77,8 +78,8 @@ def outgoing_label(plan: Plan, label: Event) -> Outgoing:
     _check_class(plan, label, labels.label, "labels")
     name = plan.label_id(label)
     _check_name(plan, name, labels.id, "empty_id")
-    value = plan.encode_label(label)
-    return Outgoing(plan.label_time_ms(label), True, name.encode(), _checked(plan, value))
+    value = _encoded(plan, plan.encode_label, label)
+    return Outgoing(plan.label_time_ms(label), True, name.encode(), value)
 
 
 def _check_class(plan: Plan, row: Event, wanted: type[Event], what: str) -> None:
@@ -94,7 +95,15 @@ def _check_name(plan: Plan, name: str, field: str, code: str) -> None:
         raise InputError(f"{plan.name}: {fault.detail}")
 
 
-def _checked(plan: Plan, value: bytes) -> bytes:
+def _encoded(plan: Plan, encode: Callable[[Event], bytes], row: Event) -> bytes:
+    """Return a record's value, which may take a class' own serializers and computed fields."""
+    try:
+        value = encode(row)
+    except Exception as error:
+        raise InputError(
+            f"{plan.name}: this {type(row).__name__} cannot be written: {told(error)}."
+            " What its class computes or serializes must not raise."
+        ) from error
     if len(value) > VALUE_BYTES_MAX:
         raise InputError(
             f"{plan.name}: a record of {len(value)} bytes; at most {VALUE_BYTES_MAX} are read."

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pydantic import ValidationError
-
 from headrace.registry.kept import Checkpoint
 from headrace.schemas.errors import InputError
 from headrace.schemas.records import numbered_codecs
@@ -25,6 +23,7 @@ from headrace.streams.plan import Plan, plan_of
 from headrace.streams.stages.bulletin import WHOLE_RUN
 from headrace.streams.topics import Partitions
 from headrace.streams.twins.flow import MemoryFlow, checkpoints_of
+from headrace.streams.validators import told
 
 Row = Event | Mapping[str, Any]
 
@@ -214,17 +213,29 @@ def _outgoing(
     is_label: bool,
 ) -> Iterator[Outgoing]:
     latest_ms = 0
-    for row in rows:
+    for number, row in enumerate(rows, 1):
         if isinstance(row, Mapping):
-            value = json.dumps(row, default=_plain).encode()
+            value = _as_json(row, f"{'label' if is_label else 'event'} {number}")
             try:
                 record = make(plan, model.model_validate_json(value))
-            except (ValidationError, InputError):  # for the stages to bury, with the reason
+            except MemoryError:
+                raise
+            except Exception:  # noqa: BLE001 - for the stages to bury, with the reason
                 record = Outgoing(latest_ms, is_label, b"", value)
         else:
             record = make(plan, row)
         latest_ms = max(latest_ms, record.time_ms)
         yield record
+
+
+def _as_json(row: Mapping[str, Any], place: str) -> bytes:
+    """Return a row as its publisher would have written it."""
+    try:
+        return json.dumps(row, default=_plain).encode()
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise InputError(f"{place}: it cannot be written as JSON: {told(error)}.") from error
 
 
 def _plain(value: Any) -> Any:

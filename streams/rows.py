@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from headrace.schemas.avro import field_types
 from headrace.schemas.errors import InputError
+from headrace.streams.decoding import refused_by
 from headrace.streams.event import Event
 
 E = TypeVar("E", bound=Event)
@@ -177,6 +178,12 @@ def _valid(validate: Callable[..., E], row: object, place: str) -> E:
         return validate(row)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False)
+    except MemoryError:
+        raise
+    except Exception as error:
+        refused = refused_by(error)
+        where = f"{place}, column {refused.field}" if refused.field else place
+        raise InputError(f"{where}: {refused.detail}") from error
     said = []
     for fault in faults:
         column = ".".join(str(part) for part in fault["loc"])

@@ -155,7 +155,7 @@ class FeatureProgram:
     def derive(self, event: Any) -> tuple[Row, Inputs]:
         """Return the row without its entity's past, and what that past needs of the event.
 
-        The user's functions run here: whatever they raise, this raises.
+        The user's functions run here: one that fails raises FeatureError, which names it.
         """
         row = self._empty.copy()
         for column, read in self._plain:

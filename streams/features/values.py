@@ -10,12 +10,17 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from headrace.streams.features.declared import Feature
+from headrace.streams.validators import told
 
 Read = Callable[[Any], Any]
 
 
+class FeatureError(Exception):
+    """A user's function raised, or returned what it does not promise; names both."""
+
+
 def reader_of(feature: Feature, kind: str) -> Read:
-    """Return what reads a feature off an event; what a user's function raises, it raises.
+    """Return what reads a feature off an event; a user's function that fails raises FeatureError.
 
     Parameters
     ----------
@@ -57,30 +62,39 @@ def _applied(feature: Feature, kind: str) -> Read:
     assert function is not None
     reads = [attrgetter(name) for name in feature.fields]
     wanted, convert = _AS[kind]
+    finite: Callable[[Any], bool] = isfinite if wanted is float else _always
+    shown = f"{feature.name}, function {getattr(function, '__qualname__', repr(function))}"
 
     def call(event: Any) -> Any:
         values = [read(event) for read in reads]
         for value in values:
             if value is None:
                 return None
-        found = function(*values)
-        if found is None:
-            return None
-        if type(found) is not wanted:
-            found = _converted(found, wanted, convert, feature.name)
-        if wanted is float and not isfinite(found):
-            raise ValueError(f"feature {feature.name} is {found}, which is no finite number")
-        return found
+        try:
+            found = function(*values)
+            if found is None or (type(found) is wanted and finite(found)):
+                return found
+            return _converted(found, wanted, convert)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise FeatureError(f"feature {shown}: {told(error)}.") from error
 
     return call
 
 
-def _converted(found: Any, wanted: type, convert: Callable[[Any], Any], name: str) -> Any:
+def _always(_: Any) -> bool:
+    return True
+
+
+def _converted(found: Any, wanted: type, convert: Callable[[Any], Any]) -> Any:
     """Return a result as its declared type, if nothing is lost: an integer for a number, say."""
     fits = isinstance(found, str) == (wanted is str)
     made = convert(found) if fits else None
     if not fits or made != found:
-        raise TypeError(f"feature {name} is {found!r}; its function promises {wanted.__name__}")
+        raise TypeError(f"it returned {found!r} and promises {wanted.__name__}")
+    if wanted is float and not isfinite(made):
+        raise ValueError(f"it returned {found!r}, which is no finite number")
     return made
 
 

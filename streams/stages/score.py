@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from headrace.schemas.labelling import Labelling
 from headrace.schemas.records import Codecs
 from headrace.streams.decoding import Rejected
+from headrace.streams.features.values import FeatureError
 from headrace.streams.freshness import Arrivals
 from headrace.streams.model import Answer, Served
 from headrace.streams.observe import Observer
@@ -30,6 +31,7 @@ from headrace.streams.stages.marks import Control, control_of, crossed, raised
 from headrace.streams.stages.output import Output
 from headrace.streams.stages.repetitions import SOURCES, Places
 from headrace.streams.topics import Partitions
+from headrace.streams.validators import told
 from headrace.streams.watermark import Clock, advance, fresh_clock
 
 CLOCK = "w"
@@ -169,8 +171,10 @@ class ScoreStage:
             row, inputs = plan.features.derive(event)
         except MemoryError:
             raise
-        except Exception as error:  # noqa: BLE001 - a user's function may raise anything
-            return Rejected("feature_failed", f"{type(error).__name__}: {error}")
+        except FeatureError as error:
+            return Rejected("feature_failed", str(error))
+        except Exception as error:  # noqa: BLE001 - a time at the calendar's end has no hour, say
+            return Rejected("feature_failed", f"{told(error)}.")
         key = plan.event_key(event)
         return _Arrival(event, key, f"e:{key}", plan.event_time_ms(event), row, inputs)
 

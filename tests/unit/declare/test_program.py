@@ -13,6 +13,7 @@ from river import linear_model, preprocessing, stats
 
 from headrace.streams.event import Event
 from headrace.streams.features.declared import Feature
+from headrace.streams.features.values import FeatureError
 from headrace.streams.pipeline import (
     InEvent,
     Pipeline,
@@ -75,6 +76,14 @@ def liar(items: int) -> int:
 
 def endless(price: float) -> float:
     return price * 1e300
+
+
+def by_table(items: int) -> int:
+    return {1: 2}[items]
+
+
+def exhausting(items: int) -> int:
+    raise MemoryError
 
 
 def plan_with(*features: Any, lateness: str = "10m") -> Plan:
@@ -152,10 +161,22 @@ def test_features_without_a_past() -> None:
 
 
 def test_what_a_function_promises_is_held() -> None:
-    for function, field, error in ((liar, "items", TypeError), (endless, "price", ValueError)):
-        plan = plan_with(apply(function, field))
-        with pytest.raises(error, match=f"feature {function.__name__} is"):
+    said = {
+        liar: "TypeError: it returned 1.5 and promises int.",
+        endless: "ValueError: it returned inf, which is no finite number.",
+        by_table: "KeyError: 3.",
+    }
+    for function, why in said.items():
+        plan = plan_with(apply(function, "price" if function is endless else "items"))
+        with pytest.raises(FeatureError) as error:
             plan.features.derive(at(0, price=1e99, items=3))
+        name = function.__name__
+        assert str(error.value) == f"feature {name}, function {name}: {why}"
+
+
+def test_memory_that_runs_out_in_a_function_is_no_fault_of_its_own() -> None:
+    with pytest.raises(MemoryError):
+        plan_with(apply(exhausting, "items")).features.derive(at(0, price=1.0, items=3))
 
 
 def test_windows_share_tiles_and_tell_current_apart() -> None:

@@ -98,6 +98,7 @@ def test_a_record_of_a_file_knows_its_row_and_its_refusal_the_line() -> None:
     rows = [Row(1, 2, ride(1), path), Row(4, 7, ride(2), path), Row(5, 8, ride(zone=""), path)]
     made = outgoing_rows(PLAN, rows, outgoing_event)
     assert [next(made).row, next(made).row] == [1, 4]
+    assert [record.row for record in outgoing_rows(PLAN, rows[:2], outgoing_event)] == [1, 4]
     with pytest.raises(InputError) as error:
         next(made)
     assert str(error.value) == "rides.csv, line 8: city: zone is empty."
