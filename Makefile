@@ -58,7 +58,7 @@ test-integration: $(STAMP) ## The tests on real services.
 
 check: lint types contracts coverage ## Linters, types, import contracts, the core's coverage.
 
-PURE := schemas/*,streams/*.py,streams/detectors/*,streams/features/*,streams/protocol/*,streams/stages/*
+PURE := schemas/*,streams/*.py,streams/detectors/*,streams/features/*,streams/files/*,streams/protocol/*,streams/stages/*
 CORE_TESTS := tests/unit/alarms tests/unit/declare tests/unit/detectors tests/unit/doors \
 	tests/unit/metrics tests/unit/protocol tests/unit/replay tests/unit/schemas tests/unit/stages
 coverage: $(STAMP) ## All lines and branches of the pure core are tried by its own tests.

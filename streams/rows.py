@@ -1,20 +1,17 @@
 """Files of events and labels: CSV by column name, or one JSON object in each line.
 
 A row that is none of what the declaration says stops the reading, with file, line and column: a
-file is its author's to mend, while what others publish is a stage's to sort out.
+file is its author's to mend, while what others publish is a stage's to sort out. How files are
+taken apart is the business of ``headrace.streams.files``.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
-import json
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Generic, NamedTuple, TextIO, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
@@ -22,11 +19,98 @@ from headrace.schemas.avro import field_types
 from headrace.schemas.errors import InputError
 from headrace.streams.decoding import refused_by
 from headrace.streams.event import Event
+from headrace.streams.files.objects import objects
+from headrace.streams.files.table import (
+    DELIMITERS,
+    Record,
+    Table,
+    shown_delimiter,
+    swallowed_in,
+)
+from headrace.streams.files.text import Lines, opened
 
 E = TypeVar("E", bound=Event)
 
 _CSV = (".csv", ".tsv")
 _JSON = (".jsonl", ".ndjson", ".json")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How files are read.
+
+    Attributes
+    ----------
+    encoding
+        As Python calls it.
+    delimiter
+        What stands between the cells of a table; None: a tab in ``.tsv``, else what the first line
+        says (``sep=;``), else a comma.
+    quotes
+        Whether a cell of a table may stand in quotes; if not, a quote is a character like others.
+    multiline
+        Whether a quoted cell may hold lines that read as rows of the file.
+    """
+
+    encoding: str = "utf-8"
+    delimiter: str | None = None
+    quotes: bool = True
+    multiline: bool = False
+
+    def __post_init__(self) -> None:
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
+            raise InputError(
+                f"--delimiter {self.delimiter!r} is not one character: write ';', '|' or tab."
+            )
+
+
+@dataclass(slots=True)
+class Tally:
+    """What there was in a file, so that it can be compared with what was read.
+
+    Attributes
+    ----------
+    lines, blank
+        Lines so far, and blank ones among them.
+    rows
+        Rows so far.
+    passed
+        Rows among them that were passed over, since their label is empty.
+    """
+
+    lines: int = 0
+    blank: int = 0
+    rows: int = 0
+    passed: int = 0
+
+    def __str__(self) -> str:
+        """Return it as people read it."""
+        told = [f"{self.rows:,} rows on {self.lines:,} lines"]
+        if self.passed:
+            told.append(f"{self.passed:,} of them without a label")
+        if self.blank:
+            told.append(f"{self.blank:,} blank lines")
+        return ", ".join(told)
+
+
+@dataclass(slots=True)
+class _File:
+    """A file that is being read.
+
+    Attributes
+    ----------
+    unless_blank
+        A field without which a row is passed over.
+    """
+
+    path: Path
+    lines: Lines
+    reading: Reading
+    tally: Tally
+    unless_blank: str | None
+
+    def place(self, line: int) -> str:
+        return f"{self.path}, line {line}"
 
 
 class Row(NamedTuple, Generic[E]):
@@ -50,13 +134,21 @@ class Row(NamedTuple, Generic[E]):
     path: Path
 
 
-def read_rows(path: Path, model: type[E], *, unless_blank: str | None = None) -> Iterator[E]:
+def read_rows(
+    path: Path, model: type[E], *, unless_blank: str | None = None, reading: Reading = Reading()
+) -> Iterator[E]:
     """Go through a file's events, or labels: the values of :func:`numbered_rows`."""
-    return (row.value for row in numbered_rows(path, model, unless_blank=unless_blank))
+    rows = numbered_rows(path, model, unless_blank=unless_blank, reading=reading)
+    return (row.value for row in rows)
 
 
 def numbered_rows(
-    path: Path, model: type[E], *, unless_blank: str | None = None
+    path: Path,
+    model: type[E],
+    *,
+    unless_blank: str | None = None,
+    reading: Reading = Reading(),
+    tally: Tally | None = None,
 ) -> Iterator[Row[E]]:
     """Go through a file's rows as events, or labels, of a class.
 
@@ -68,11 +160,16 @@ def numbered_rows(
         An empty cell is an absent value.
     unless_blank
         A field without which a row is passed over: a label that never came.
+    reading
+        Encoding, delimiter, quotes.
+    tally
+        Is told what there is, as the reading goes on.
 
     Raises
     ------
     InputError
-        The file cannot be read, a column is missing, or a row is no such event.
+        The file cannot be read, a column is missing, a row is no such event, or anything in it is
+        not exactly what its format says.
     """
     ending = (path.with_suffix("") if path.suffix == ".gz" else path).suffix
     if ending not in (*_CSV, *_JSON):
@@ -80,68 +177,160 @@ def numbered_rows(
             f"{path}: its name ends in {ending!r}. Rows are read from"
             f" {', '.join((*_CSV, *_JSON))}, with .gz behind it if compressed."
         )
-    with _opened(path) as file:
+    with opened(path, reading.encoding) as lines:
+        file = _File(path, lines, reading, tally or Tally(), unless_blank)
         if ending in _JSON:
-            yield from _json_rows(file, path, model, unless_blank)
+            yield from _json_rows(file, model)
         else:
-            delimiter = "\t" if ending == ".tsv" else ","
-            lines = csv.reader(file, delimiter=delimiter)
-            yield from _csv_rows(lines, path, model, unless_blank)
+            yield from _csv_rows(file, model, "\t" if ending == ".tsv" else ",")
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[TextIO]:
-    """Lend a file as text; what is wrong with its bytes is said with its name."""
-    try:
-        with _text_of(path) as text:
-            yield text
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
-        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise InputError(f"{path}: {said}.") from error
+# -- tables
 
 
-def _text_of(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
-
-
-def _csv_rows(
-    lines: Iterator[Sequence[str]], path: Path, model: type[E], unless_blank: str | None
-) -> Iterator[Row[E]]:
-    header = next(lines, None)
-    if header is None:
-        raise InputError(f"{path}: the file is empty. Its first line names the columns.")
-    columns = _columns(header, path, model)
+def _csv_rows(file: _File, model: type[E], usual: str) -> Iterator[Row[E]]:
+    path, tally = file.path, file.tally
+    delimiter = _delimiter(file, usual)
+    table = Table(file.lines, delimiter, quotes=file.reading.quotes)
+    names = table.names = _names(table, file)
+    columns = _columns(names, path, model, delimiter)
     texts = {name for name, (plain, optional) in field_types(model).items() if plain is str}
     required = {name for name, field in model.model_fields.items() if field.is_required()}
     kept_empty = texts & required
     validate = model.__pydantic_validator__.validate_strings
-    row, end = 0, lines.line_num  # type: ignore[attr-defined]  # csv's reader counts lines
-    for cells in lines:
-        line, end = end + 1, lines.line_num  # type: ignore[attr-defined]
-        if not cells:
+
+    def fields(cells: Sequence[str]) -> dict[str, str]:
+        return {name: text for name, at in columns if (text := cells[at]) or name in kept_empty}
+
+    for record in table:
+        tally.lines = file.lines.number
+        if not record.cells:
+            tally.blank += 1
             continue
-        row += 1
-        if len(cells) != len(header):
-            raise InputError(
-                f"{path}, line {line}: it has {len(cells)} cells, the header {len(header)}."
+        tally.rows += 1
+        _check_record(record, names, file)
+        if len(record.lines) > 1 and not file.reading.multiline:
+            _check_swallowed(
+                record, names, delimiter, file, lambda cells: _is_row(validate, fields(cells))
             )
-        found = {name: text for name, at in columns if (text := cells[at]) or name in kept_empty}
-        if unless_blank is None or found.get(unless_blank):
-            yield Row(row, line, _valid(validate, found, f"{path}, line {line}"), path)
+        values = fields(record.cells)
+        if file.unless_blank is None or values.get(file.unless_blank):
+            event = _valid(validate, values, file.place(record.line))
+            yield Row(tally.rows, record.line, event, path)
+        else:
+            tally.passed += 1
 
 
-def _columns(header: Sequence[str], path: Path, model: type[Event]) -> list[tuple[str, int]]:
-    places = {name.strip(): at for at, name in enumerate(header)}
+def _delimiter(file: _File, usual: str) -> str:
+    """Return what stands between cells: as it is told, or as Excel's first line says it."""
+    first = next(file.lines, "")
+    declared = first.strip().strip('"')
+    if len(declared) == 5 and declared.lower().startswith("sep="):
+        file.tally.lines += 1
+        return file.reading.delimiter or declared[-1]
+    if first:
+        file.lines.unread(first)
+    return file.reading.delimiter or usual
+
+
+def _names(table: Table, file: _File) -> list[str]:
+    """Return the names of the columns, each of which there is once."""
+    for record in table:
+        file.tally.lines = file.lines.number
+        if record.cells:
+            break
+        file.tally.blank += 1
+    else:
+        raise InputError(f"{file.path}: the file is empty. Its first line names the columns.")
+    names = [name.strip() for name in record.cells]
+    place = file.place(record.line)
+    faults = []
+    for at, name in enumerate(names):
+        first = names.index(name)
+        if not name:
+            remedy = "Name it, or write the file without its index (pandas: index=False)."
+            faults.append(f"{place}: column {at + 1} of {len(names)} has no name. {remedy}")
+        elif first < at:
+            said = f'columns {first + 1} and {at + 1} are both called "{name}"'
+            faults.append(f"{place}: {said}. Take one away, or give it another name.")
+    if faults:
+        raise InputError("\n".join(faults))
+    return names
+
+
+def _check_record(record: Record, names: Sequence[str], file: _File) -> None:
+    """Raise an error for a row that has other cells than the header, or is the header again."""
+    cells, place = record.cells, file.place(record.line)
+    if cells[0].startswith("\ufeff"):
+        said = "it begins with a byte order mark: files were joined here. Take it away."
+        raise InputError(f"{place}: {said}")
+    if len(cells) != len(names):
+        said = f"{place}: it has {len(cells)} cells, the header {len(names)}."
+        if len(record.lines) > 1:
+            end = record.line + len(record.lines) - 1
+            said += f" By a quote it goes on to line {end}: is that one stray?"
+        raise InputError(said)
+    if cells[0].strip() == names[0] and [cell.strip() for cell in cells] == names:
+        raise InputError(f"{place}: this is the header again: files were joined. Take it away.")
+
+
+def _check_swallowed(
+    record: Record,
+    names: Sequence[str],
+    delimiter: str,
+    file: _File,
+    is_row: Callable[[Sequence[str]], bool],
+) -> None:
+    """Raise an error for a quoted cell in which lines read as rows."""
+    for at, rows in swallowed_in(record, delimiter):
+        if any(is_row(row) for row in rows):
+            opens = record.line + sum(cell.count("\n") for cell in record.cells[:at])
+            closes = opens + record.cells[at].count("\n")
+            raise InputError(
+                f"{file.place(opens)}, column {names[at]}: a quote opens here and closes on line"
+                f" {closes}, and what stands between reads as rows: a stray quote has swallowed"
+                ' them. Write a quote that is text twice ("5"" pipe"), or say --no-quotes if quotes'
+                " mean nothing here, or --multiline if this is text."
+            )
+
+
+def _is_row(validate: Callable[..., E], values: Mapping[str, str]) -> bool:
+    try:
+        _valid(validate, values, "")
+    except InputError:
+        return False
+    return True
+
+
+def _columns(
+    names: Sequence[str], path: Path, model: type[Event], delimiter: str
+) -> list[tuple[str, int]]:
+    places = {name: at for at, name in enumerate(names)}
     missing = [
-        _no_column(path, name, list(places))
+        name
         for name, field in model.model_fields.items()
         if name not in places and field.is_required()
     ]
     if missing:
-        raise InputError("\n".join(missing))
+        other = _other_delimiter(names, missing, delimiter)
+        if other is not None:
+            shown, not_shown = shown_delimiter(other), shown_delimiter(delimiter)
+            raise InputError(
+                f"{path}, line 1: its cells seem to stand between {shown!r}, not {not_shown!r}:"
+                f" --delimiter {shown!r}."
+            )
+        raise InputError("\n".join(_no_column(path, name, list(places)) for name in missing))
     return [(name, places[name]) for name in model.model_fields if name in places]
+
+
+def _other_delimiter(names: Sequence[str], missing: Sequence[str], delimiter: str) -> str | None:
+    """Return the delimiter by which a header would have what is missing, None if none does."""
+    header = delimiter.join(names)
+    for other in DELIMITERS:
+        parts = {part.strip().strip('"') for part in header.split(other)}
+        if other != delimiter and parts.issuperset(missing):
+            return other
+    return None
 
 
 def _no_column(path: Path, name: str, columns: list[str]) -> str:
@@ -150,27 +339,27 @@ def _no_column(path: Path, name: str, columns: list[str]) -> str:
     return f'{path}: no column is called "{name}".{hint}'
 
 
-def _json_rows(
-    lines: Iterable[str], path: Path, model: type[E], unless_blank: str | None
-) -> Iterator[Row[E]]:
+# -- lines of JSON
+
+
+def _json_rows(file: _File, model: type[E]) -> Iterator[Row[E]]:
     from_json = model.__pydantic_validator__.validate_json
-    row = 0
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
+    tally = file.tally
+    for line, text, value in objects(file.lines):
+        tally.lines = line
+        if not text:
+            tally.blank += 1
             continue
-        row += 1
-        if unless_blank is not None and _is_blank(line, unless_blank):
+        tally.rows += 1
+        if isinstance(value, list):
+            remedy = f"jq -c '.[]' {file.path.name} > rows.jsonl"
+            said = f"it is an array; each line is one object: {remedy} makes it so."
+            raise InputError(f"{file.place(line)}: {said}")
+        blank = file.unless_blank is not None and isinstance(value, Mapping)
+        if blank and value.get(file.unless_blank) is None:
+            tally.passed += 1
             continue
-        yield Row(row, number, _valid(from_json, line, f"{path}, line {number}"), path)
-
-
-def _is_blank(line: str, field: str) -> bool:
-    """Whether a line is an object in which a field is absent or null."""
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return False
-    return isinstance(found, Mapping) and found.get(field) is None
+        yield Row(tally.rows, line, _valid(from_json, text, file.place(line)), file.path)
 
 
 def _valid(validate: Callable[..., E], row: object, place: str) -> E:
