@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -30,10 +30,11 @@ from headrace.streams.outgoing import (
 )
 from headrace.streams.pipeline import Labels
 from headrace.streams.plan import Plan
-from headrace.streams.rows import numbered_rows
+from headrace.streams.rows import Reading, Tally, numbered_rows
 from headrace.streams.store.redis import RedisStore
 
 _PLAIN_S = 2.0
+_AS_USUAL = Reading()
 
 
 class Pace(NamedTuple):
@@ -52,7 +53,12 @@ class Pace(NamedTuple):
 
 
 def publish_files(
-    plan: Plan, settings: Settings, events: Path, labels: Path | None, pace: Pace
+    plan: Plan,
+    settings: Settings,
+    events: Path,
+    labels: Path | None,
+    pace: Pace,
+    reading: Reading = _AS_USUAL,
 ) -> str:
     """Publish files; return a sentence that says what was published.
 
@@ -65,7 +71,8 @@ def publish_files(
     """
     if pace.in_step is not None:
         _step_ms(pace.in_step)
-    records = records_of(plan, events, labels)
+    tallies = [Tally(), Tally()]
+    records = records_of(plan, events, labels, reading, tallies)
     begun = time.monotonic()
     last = Progress()
     with Publisher(plan, find_kafka(settings)) as publisher:
@@ -77,11 +84,28 @@ def publish_files(
     said += f" in {seconds:,.1f} s ({rate:,.0f}/s)"
     if pace.in_step is not None:
         said += f", in step: {last.slices:,} slices, learned to {last.learned_to:,}"
-    return f"{said}."
+    files = zip((events, labels), tallies, strict=True)
+    read = "; ".join(f"{path}: {tally}" for path, tally in files if path is not None)
+    return f"{said}.\nRead {read}."
 
 
-def records_of(plan: Plan, events: Path, labels: Path | None) -> Iterator[Outgoing]:
-    """Go through files of events and labels, interleaved by their own times."""
+def records_of(
+    plan: Plan,
+    events: Path,
+    labels: Path | None,
+    reading: Reading = _AS_USUAL,
+    tallies: Sequence[Tally] = (),
+) -> Iterator[Outgoing]:
+    """Go through files of events and labels, interleaved by their own times.
+
+    Parameters
+    ----------
+    reading
+        How they are read.
+    tallies
+        Are told what there is in the file of events, and in that of labels.
+    """
+    of_events, of_labels = tallies or (Tally(), Tally())
     declared = plan.pipeline.labels
     known: Iterable[Outgoing] = ()
     if labels is not None:
@@ -89,9 +113,16 @@ def records_of(plan: Plan, events: Path, labels: Path | None) -> Iterator[Outgoi
             raise InputError(
                 f"{plan.name} takes no labels from a topic, so --labels {labels} has no place."
             )
-        label_rows = numbered_rows(labels, declared.label, unless_blank=declared.value)
+        label_rows = numbered_rows(
+            labels,
+            declared.label,
+            unless_blank=declared.value,
+            reading=reading,
+            tally=of_labels,
+        )
         known = outgoing_rows(plan, label_rows, outgoing_label)
-    event_rows = numbered_rows(events, plan.pipeline.events.event)
+    event_class = plan.pipeline.events.event
+    event_rows = numbered_rows(events, event_class, reading=reading, tally=of_events)
     return in_order(outgoing_rows(plan, event_rows, outgoing_event), known)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from headrace.app.cli.arguments import File, Which
+from headrace.app.cli.reading import Delimiter, Encoding, Multiline, NoQuotes, reading_of
 
 EXAMPLE = "headrace publish pipeline.py --events departures.csv --labels arrivals.csv --in-step 30m"
 
@@ -36,6 +37,10 @@ def publish(
             show_default=False,
         ),
     ] = None,
+    encoding: Encoding = "utf-8",
+    delimiter: Delimiter = None,
+    no_quotes: NoQuotes = False,
+    multiline: Multiline = False,
     pipeline: Which = None,
 ) -> None:
     """Publish events and labels from files, interleaved by their own times."""
@@ -46,6 +51,7 @@ def publish(
     from headrace.streams.load import load_pipeline
     from headrace.streams.plan import plan_of
 
+    reading = reading_of(encoding, delimiter, no_quotes=no_quotes, multiline=multiline)
     plan = plan_of(load_pipeline(file, pipeline))
     pace = Pace(speed, in_step)
-    typer.echo(publish_files(plan, settings_from(os.environ), events, labels, pace))
+    typer.echo(publish_files(plan, settings_from(os.environ), events, labels, pace, reading))
