@@ -3,7 +3,8 @@
 Detectors speak of one statistic each (:mod:`headrace.streams.detectors`); a sensor that breaks
 changes twenty features, and their windows hours later. A change has happened between the time that
 it is dated to and the time at which it was noticed: verdicts whose such times overlap, or nearly
-so, are *members* of one alert.
+so, are *members* of one alert. That references drift is an alert of its own: it is dated to long
+before, and speaks of the watch itself.
 
 An alert is said when it begins; again once a day while it goes on, and sooner, though at most once
 a day, if it has gained members since; and when all of its members are over.
@@ -16,7 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from headrace.streams.detectors.watch import Verdict
+from headrace.streams.detectors.cohorts import RATE
+from headrace.streams.detectors.references import KIND as REFERENCE
+from headrace.streams.detectors.verdicts import Verdict
 
 REMIND_MS = 86_400_000
 """How often an alert that goes on is said."""
@@ -34,6 +37,12 @@ ADVICE: Mapping[str, str] = {
     " changed, and the model needs time, another rate, or other features.",
     "labels": "Labels come otherwise than before: look at what publishes them. Metrics of young"
     " windows say little until they are in.",
+    RATE: "Of events of the same age, more or fewer have this label than had before. Look"
+    " at what is labelled, and at who labels it: metrics of outcomes tell of it only after the"
+    " wait. If the world has changed, leave it: the model goes on learning.",
+    REFERENCE: "What is usual was learned while it changed. It is learned anew from `since` on,"
+    " and changes of this statistic are seen late until then. If what came before was a start-up"
+    " or a fault, leave it; if the change goes on, look for its cause as for any other.",
 }
 """What to do, by kind."""
 
@@ -119,7 +128,8 @@ def _take(alerts: list[Alert], verdict: Verdict, end_ms: int, near_ms: int, name
     if holder is None:
         holder = _near(alerts, verdict, near_ms)
         if holder is None:
-            holder = _new(f"{name}-{end_ms}", end_ms)
+            sort = f"{name}-{REFERENCE}" if _is_of_reference(verdict.stream.kind) else name
+            holder = _new(f"{sort}-{end_ms}", end_ms)
             alerts.append(holder)
         holder["grown"] = True
     holder["members"][key] = _member(verdict)
@@ -131,8 +141,18 @@ def _is_changed(alert: Alert, key: str) -> bool:
 
 def _near(alerts: Sequence[Alert], verdict: Verdict, near_ms: int) -> Alert | None:
     """Return the newest alert that a verdict may have its cause in common with."""
-    found = (a for a in reversed(alerts) if verdict.since_ms <= a["noticed"] + near_ms)
+    of_reference = _is_of_reference(verdict.stream.kind)
+    alike = (
+        alert
+        for alert in reversed(alerts)
+        if all(_is_of_reference(m["kind"]) == of_reference for m in alert["members"].values())
+    )
+    found = (alert for alert in alike if verdict.since_ms <= alert["noticed"] + near_ms)
     return next(found, None)
+
+
+def _is_of_reference(kind: str) -> bool:
+    return kind == REFERENCE
 
 
 def _new(alert_id: str, end_ms: int) -> Alert:

@@ -48,6 +48,7 @@ class Horizon:
     def __init__(self, plan: Plan) -> None:
         self._lateness_ms = plan.lateness_ms
         self._joined = plan.labels == "topic"
+        self._wait_ms = plan.wait_ms
         wait_ms = plan.wait_ms + plan.label_lateness_ms
         self.idle_ms = max(plan.windows_ms) + plan.lateness_ms + wait_ms
         self.catch_up_ms = self.idle_ms + CATCH_UP_TILES * tile_ms_of(plan)
@@ -83,6 +84,10 @@ class Horizon:
             Before which no event is: what :meth:`events` returns.
         """
         return min(events, self._lowest(marks, "join", 0, newest)) if self._joined else events
+
+    def labels(self, marks: Marks, newest: int) -> int:
+        """Return before which time no label is awaited any more: JOIN's marks lie a wait before."""
+        return self._lowest(marks, "join", 0, newest) + self._wait_ms
 
     def overdue(self, marks: Marks, newest: int) -> int:
         """Return before which event time a sum that does not come out is waited for no more."""

@@ -18,6 +18,11 @@ _STATES = {
     "over": "is no longer changed",
 }
 _MANY = {"begun": "have changed", "ongoing": "are still changed", "over": "are no longer changed"}
+_OF_REFERENCE = {
+    "begun": "drifted while its reference was learned",
+    "ongoing": "has no steady reference yet",
+    "over": "has a new reference",
+}
 _URGENCY = {"begun": "warning", "ongoing": "info", "over": "success"}
 
 Alert = Mapping[str, Any]
@@ -59,13 +64,17 @@ def summary(alert: Alert) -> str:
 
     Examples
     --------
-    >>> alert = {"what": "score", "segment": "origin=JFK", "state": "begun", "members": [0, 0]}
-    >>> summary({**alert, "members_left_out": 1})
+    >>> alert = {"kind": "score", "what": "score", "segment": "origin=JFK", "state": "begun"}
+    >>> summary({**alert, "members": [0, 0], "members_left_out": 1})
     'score (origin=JFK) and 2 more have changed'
     """
     more = len(alert["members"]) + alert["members_left_out"] - 1
-    words = _MANY if more else _STATES
     others = f" and {more} more" if more else ""
+    if alert["kind"] == "reference":
+        words = _OF_REFERENCE
+        others = f" (and {more} more)" if more else ""
+    else:
+        words = _MANY if more else _STATES
     return f"{_named(alert)}{others} {words.get(alert['state'], alert['state'])}"
 
 

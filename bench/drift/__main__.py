@@ -19,6 +19,7 @@ from typing import Any
 
 from bench.drift.changes import Scenario, scenarios
 from bench.drift.days import Day, World
+from bench.drift.late import print_late_labels
 from bench.drift.real import elec2, flights
 from bench.drift.report import print_false_alarms, print_report
 from bench.drift.rivals import Tuned, rivals, tuned
@@ -51,6 +52,11 @@ FACTORS: dict[str, dict[tuple[str, ...], Factors]] = {}
 def main() -> None:
     given = arguments()
     began = time.monotonic()
+    if given.late_labels:
+        do = partial(in_processes, given=given)
+        print_late_labels(do, given.replays, given.trials)
+        print(f"\n{time.monotonic() - began:.0f} s on {os.cpu_count()} cores")
+        return
     load(given)
     false_alarms = count_false_alarms(given)
     print_false_alarms(false_alarms)
@@ -80,6 +86,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--elec2", type=Path, default=os.environ.get(ELEC2), help=f"elec2.csv.gz; or ${ELEC2}"
     )
+    parser.add_argument("--late-labels", action="store_true", help="labels that come weeks late")
     parser.add_argument("--watch-alone", action="store_true", help="without River's detectors")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="at the same time")
     parser.add_argument("--log", type=Path, help="append each result to this file as it comes")

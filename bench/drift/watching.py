@@ -9,7 +9,8 @@ import numpy as np
 
 from bench.drift.days import DAY_MS, HOUR_MS, HOURS, Column, Day, World, tiles_of
 from bench.drift.rungs import rungs_of
-from headrace.streams.detectors.watch import Stream, Terms, Verdict, Watch, strongest
+from headrace.streams.detectors.verdicts import Stream, Terms, Verdict
+from headrace.streams.detectors.watch import Watch, strongest
 
 RUN_LENGTH_DAYS = 90
 INPUTS = ("input", "score")

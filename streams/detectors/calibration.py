@@ -38,6 +38,9 @@ from headrace.streams.detectors.replays import Shown, replayed
 from headrace.streams.detectors.tails import deviate_of, t_of_normal, two_sided
 
 SPREAD_MIN = 0.45
+LENGTH_MIN = 0.1
+"""The least spread of the length of deviates."""
+
 REACH_MAX = 0.4
 """Sums over more than this share of a history's days are left out."""
 
@@ -147,7 +150,10 @@ def _fit(ask: Ask, noise: Noise, purity: Floats, shown: Shown, spans: Sequence[i
     factor = np.where(reach * days > 1.0, (1.0 + reach) / np.maximum(1.0 - reach, 0.1), 1.0)
     # Chance among so many events is known: few days may have shown less of it than there is.
     chance = np.maximum(np.sqrt(purity), SPREAD_MIN)
-    least = np.append(np.where(_is_rare(ask.series), 1.0, chance), 0.1)[:, None]
+    rare = _is_rare(ask.series)
+    # The length of deviates none of which has varied has not varied either.
+    never = bool(rare[members_of(ask) > 0].all())
+    least = np.append(np.where(rare, 1.0, chance), 1.0 if never else LENGTH_MIN)[:, None]
     spread = np.maximum(np.sqrt(shown.squares * factor), least)
     centers = shown.centers * np.sqrt(factor)
     day = list(spans).index(slots)

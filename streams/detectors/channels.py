@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from headrace.streams.detectors.cohorts import RATE, name_of
 from headrace.streams.observe import whole
 from headrace.streams.outcomes import MILLION
 
@@ -29,6 +30,8 @@ class Channel(NamedTuple):
         1 if only a rise is an alarm, -1 if only a fall is, 0 if both.
     parts
         How many parts it has of its kind's false alarms, beside its segment's other streams.
+    age_ms
+        How old the events are of which it is told.
     """
 
     kind: str
@@ -38,16 +41,18 @@ class Channel(NamedTuple):
     mean: Callable[[Families], tuple[float, int]] | None
     side: int
     parts: int = 1
+    age_ms: int = 0
 
 
-KINDS = ("input", "score", "outcome", "labels")
-
-SHARE_OF_KIND = {"input": 0.4, "score": 0.1, "outcome": 0.3, "labels": 0.2}
+SHARE_OF_KIND = {"input": 0.4, "score": 0.1, "outcome": 0.3, "labels": 0.1, RATE: 0.1}
 """How the false alarms that the promise allows are shared out."""
 
 
 def channels_of(
-    task: str, features: tuple[tuple[str, str], ...], kinds: tuple[str, ...]
+    task: str,
+    features: tuple[tuple[str, str], ...],
+    kinds: tuple[str, ...],
+    label_ages_ms: tuple[int, ...] = (),
 ) -> list[Channel]:
     """Return what is watched of all events together."""
     found = [_shares("input", f"feature.{name}", f"feature.{name}") for name, _ in features]
@@ -55,6 +60,10 @@ def channels_of(
     found += _OUTCOMES[task]
     found.append(_shares("labels", "label_delay_ms", "delay"))
     found.append(_COVERAGE)
+    found += [
+        Channel(RATE, name_of(age_ms), name_of(age_ms), False, None, 0, age_ms=age_ms)
+        for age_ms in label_ages_ms
+    ]
     return [channel for channel in found if channel.kind in kinds]
 
 

@@ -55,6 +55,8 @@ def fresh_learner(days: int) -> Learner:
         "rows": [],
         "due": days,
         "first": None,
+        "judged": None,
+        "drift": None,
     }
 
 

@@ -39,6 +39,8 @@ class Roster:
         Of which kinds.
     run_length
         In how many blocks the whole pipeline may have one false alarm.
+    label_ages_ms
+        At which ages of events their labels are looked at.
     """
 
     def __init__(
@@ -47,8 +49,9 @@ class Roster:
         features: tuple[tuple[str, str], ...],
         kinds: tuple[str, ...],
         run_length: float,
+        label_ages_ms: tuple[int, ...] = (),
     ) -> None:
-        whole = channels_of(task, features, kinds)
+        whole = channels_of(task, features, kinds, label_ages_ms)
         self._whole = {channel.name: channel for channel in whole}
         self._parts = {each.name: each for each in segment_channels(task, kinds)}
         self._wanted = families_wanted(whole)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from headrace.streams.detectors.calendar import Calendar
-from headrace.streams.detectors.calibration import calibrated
+from headrace.streams.detectors.calibration import Ask, calibrated
 from headrace.streams.detectors.channels import Families
 from headrace.streams.detectors.episodes import Episode, begun, step
 from headrace.streams.detectors.learning import (
@@ -23,8 +23,10 @@ from headrace.streams.detectors.learning import (
     reference_days,
 )
 from headrace.streams.detectors.noise import Floats
+from headrace.streams.detectors.references import KIND, judged, shares
 from headrace.streams.detectors.roster import Roster, Totals, added
 from headrace.streams.detectors.running import Board, Sums, laid_out, no_sums
+from headrace.streams.detectors.verdicts import Stream, Terms, Verdict
 from headrace.streams.groups import Groups, paired, psi
 
 EARLY = 1.25
@@ -32,78 +34,6 @@ EARLY = 1.25
 wait for the slot's end, and looking more often hardly makes for more false alarms there."""
 
 State = dict[str, Any]
-
-
-class Stream(NamedTuple):
-    """One watched statistic.
-
-    Attributes
-    ----------
-    kind
-        ``input``, ``score``, ``outcome`` or ``labels``.
-    name
-        ``feature.<name>``, ``score``, ``log_loss``, ``excess_loss``, ``accuracy``, ``mae``,
-        ``true_share``, ``label_delay_ms`` or ``coverage``.
-    segment
-        ``all``, or ``field=value``.
-    """
-
-    kind: str
-    name: str
-    segment: str
-
-
-class Verdict(NamedTuple):
-    """What is said of a stream at the end of a tile.
-
-    Attributes
-    ----------
-    state
-        ``begun``, ``ongoing`` or ``over``.
-    since_ms
-        When the change began, as estimated, in event time.
-    until_ms
-        End of the tile at which this was said.
-    strength
-        The statistic divided by its threshold: at least 1 when an alarm begins.
-    effect
-        Size of the change: PSI of distributions, else the difference of means.
-    reference, observed
-        Groups with their shares, or ``(("mean", x),)``.
-    """
-
-    stream: Stream
-    state: str
-    since_ms: int
-    until_ms: int
-    strength: float
-    effect: float
-    reference: tuple[tuple[str, float], ...]
-    observed: tuple[tuple[str, float], ...]
-
-
-class Terms(NamedTuple):
-    """What a declaration says about drift.
-
-    Attributes
-    ----------
-    tile_ms
-        Length of a tile.
-    reference_ms
-        Length of the reference period: a multiple of a tile.
-    run_length_ms
-        The promise: mean event time to a false alarm of the whole pipeline.
-    task
-        ``binary``, ``multiclass``, ``regression`` or ``anomaly``.
-    features
-        Names and kinds, as the plan has them.
-    """
-
-    tile_ms: int
-    reference_ms: int
-    run_length_ms: int
-    task: str
-    features: tuple[tuple[str, str], ...]
 
 
 class Watch:
@@ -131,7 +61,7 @@ class Watch:
         self._spans = self._calendar.spans
         self._days = reference_days(terms.reference_ms, self._calendar.block_ms)
         blocks = terms.run_length_ms / self._calendar.block_ms
-        self._roster = Roster(terms.task, terms.features, kinds, blocks)
+        self._roster = Roster(terms.task, terms.features, kinds, blocks, terms.label_ages_ms)
         # What was made of lists of the state: valid for these very lists alone.
         self._board: tuple[Any, Board] | None = None
         self._sums: tuple[Any, Sums] | None = None
@@ -164,12 +94,11 @@ class Watch:
             state["part"] = None
         slot = tile_start_ms // slot_ms
         verdicts = self._judge(state, slot, found) if state["fits"] else []
-        self._learn(state, slot, found)
-        return verdicts
+        return verdicts + self._learn(state, slot, found)
 
     # -- learning
 
-    def _learn(self, state: State, slot: int, found: Mapping[str, Families]) -> None:
+    def _learn(self, state: State, slot: int, found: Mapping[str, Families]) -> list[Verdict]:
         due: dict[int, list[str]] = {}
         learners = state["streams"]
         for key, segment, channel in self._roster.channels(state["segments"]):
@@ -181,26 +110,56 @@ class Watch:
             note(learner, channel, found.get(segment, {}), slot, self._calendar)
             if is_due(learner, slot, self._calendar):
                 due.setdefault(learner["due"], []).append(key)
+        verdicts: list[Verdict] = []
         for days in sorted(due):
-            self._fit(state, slot, due[days])
+            verdicts += self._fit(state, slot, due[days])
+        return verdicts
 
-    def _fit(self, state: State, slot: int, keys: Sequence[str]) -> None:
-        """Calibrate streams whose histories have the same days."""
-        learners, asks, extras = state["streams"], [], []
+    def _fit(self, state: State, slot: int, keys: Sequence[str]) -> list[Verdict]:
+        """Calibrate streams whose histories have the same days, and have not drifted."""
+        learners, verdicts = state["streams"], []
+        asks: dict[str, Ask] = {}
+        extras: dict[str, dict[str, Any]] = {}
         for key in keys:
             segment, channel = self._roster.of(key)
             rate = self._roster.rate(state["segments"], segment, channel)
-            ask, extra = ask_of(learners[key], channel, slot, self._calendar, rate)
-            asks.append(ask)
-            extras.append(extra)
+            learner = learners[key]
+            ask, extra = ask_of(learner, channel, slot, self._calendar, rate)
+            said = judged(learner, ask, self._names(key, learner), slot, self._calendar)
+            if said in ("begun", "over"):
+                verdicts.append(self._of_reference(key, learner, said, slot))
+            if said not in ("begun", "ongoing"):
+                asks[key], extras[key], learner["drift"] = ask, extra, None
+        if not asks:
+            return verdicts
         fits = dict(state["fits"])
-        for key, fit, extra in zip(keys, calibrated(asks, self._spans), extras, strict=True):
-            fits[key] = plain_fit(fit, extra, slot, self._calendar)
+        for key, fit in zip(asks, calibrated(list(asks.values()), self._spans), strict=True):
+            fits[key] = plain_fit(fit, extras[key], slot, self._calendar)
             learner = learners[key]
             learner["due"] = next_due(learner["due"])
             if learner["due"] is None:
                 learner["rows"] = []
-        self._hold(state, fits, set(keys))
+        self._hold(state, fits, set(asks))
+        return verdicts
+
+    def _names(self, key: str, learner: Mapping[str, Any]) -> list[str] | None:
+        """Return what a distribution's groups are called; None of a mean."""
+        grouping = self._grouping(key, learner)
+        if grouping is None:
+            return None
+        _, channel = self._roster.of(key)
+        return grouping.labels(probabilities=channel.probabilities)
+
+    def _of_reference(self, key: str, learner: Mapping[str, Any], said: str, slot: int) -> Verdict:
+        """Return what is said of a reference that has drifted."""
+        segment, channel = self._roster.of(key)
+        drift, slot_ms = learner["drift"], self._calendar.slot_ms
+        return Verdict(
+            Stream(KIND, channel.name, segment), said,
+            drift["since"] * slot_ms - channel.age_ms, (slot + 1) * slot_ms,
+            drift["strength"], drift["effect"],
+            shares(drift["reference"]), shares(drift["observed"]),
+        )  # fmt: skip
 
     def _hold(self, state: State, fits: dict[str, Any], restart: set[str]) -> None:
         """Have streams held against other fits."""
@@ -306,8 +265,7 @@ class Watch:
                 forgotten.append(key)
             elif said == "over":
                 learner["episode"] = None
-        self._forget(state, forgotten)
-        return verdicts
+        return verdicts + self._forget(state, slot, forgotten)
 
     def _begun(
         self, board: Board, sums: Sums, place: int, slot: int, strengths: Floats, together: Floats
@@ -323,14 +281,21 @@ class Watch:
         since = sums.since_of(start + scalar, span, slot)
         return begun(slot, since, scalar, span)
 
-    def _forget(self, state: State, keys: Sequence[str]) -> None:
-        """Have streams learn what is usual from the beginning."""
+    def _forget(self, state: State, slot: int, keys: Sequence[str]) -> list[Verdict]:
+        """Have streams learn what is usual from the beginning; what drifts does so no more."""
         if not keys:
-            return
+            return []
+        learners = state["streams"]
+        verdicts = [
+            self._of_reference(key, learners[key], "over", slot)
+            for key in keys
+            if learners[key].get("drift") is not None
+        ]
         for key in keys:
             state["streams"][key] = {**fresh_learner(self._days), "episode": None}
         fits = {key: fit for key, fit in state["fits"].items() if key not in keys}
         self._hold(state, fits, set())
+        return verdicts
 
     def _verdict(
         self, state: State, sums: Sums, place: int, said: str, until_ms: int, strength: float
@@ -341,20 +306,19 @@ class Watch:
         learner = state["streams"][key]
         episode, slot_ms = learner["episode"], self._calendar.slot_ms
         span = episode["span"]
-        grouping = self._grouping(key, learner)
-        size = 1 if grouping is None else grouping.size
+        names = self._names(key, learner)
+        size = 1 if names is None else len(names)
         seen = sums.seen[start : start + size, span].tolist()
         usual = np.maximum(sums.usual[start : start + size, span], 0.0).tolist()
         n = max(float(sums.events[start, span]), 1e-9)
-        if grouping is None:
+        if names is None:
             names, effect, m = ["mean"], (seen[0] - usual[0]) / n, n
         else:
-            names = grouping.labels(probabilities=channel.probabilities)
             effect, m = psi(paired(seen, usual)), max(sum(usual), 1e-9)
         return Verdict(
             Stream(channel.kind, channel.name, segment),
             "over" if said == "normal" else said,
-            episode["since"] * slot_ms,
+            episode["since"] * slot_ms - channel.age_ms,
             until_ms,
             strength,
             effect,

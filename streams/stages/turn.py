@@ -18,6 +18,7 @@ its examples, dead letters apart; docs/adr/0008.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from headrace.streams.drift import SUPPORT_MIN, Reference, is_watched
@@ -27,7 +28,7 @@ from headrace.streams.protocol.stage import View
 from headrace.streams.records import Emit, Record
 from headrace.streams.stages.bulletin import Bulletin
 from headrace.streams.stages.ledger import RUN, Ledger, Span
-from headrace.streams.stages.lookout import Lookout
+from headrace.streams.stages.lookout import COHORTS, Lookout
 from headrace.streams.stages.terms import Meta, Terms, newest_spans
 from headrace.streams.summing import Placed
 from headrace.streams.totals import OTHER, Totals, family_sum, plain
@@ -271,30 +272,32 @@ class Turn:
         before = meta["final"]
         final = tiles[0] if before is None else before
         overdue = terms.horizon.overdue(meta["marks"], newest)
-        while final + terms.tile_ms <= decided:
-            if final + terms.tile_ms > overdue and not self._is_complete(final):
-                break
+        while final + terms.tile_ms <= decided and not self._is_awaited(final, overdue):
             final += terms.tile_ms
             self._say_final(final)
             final = self._skip(final, tiles, decided)
             meta["final"] = final
-        self._look(events)
+        self._look(events, newest, overdue)
         if meta["final"] != before:
             self._retire(newest)
 
-    def _look(self, events: int) -> None:
+    def _look(self, events: int, newest: int, overdue: int) -> None:
         """Hand complete tiles to the detectors, before any of them goes."""
+        labels = self._terms.horizon.labels(self._meta["marks"], newest)
         complete = {"inputs": events, "outcomes": self._meta["final"] or 0}
+        complete[COHORTS] = min(labels, events + self._lookout.age_ms)
+        awaited = partial(self._is_awaited, overdue=overdue)
         emits, failures = self._lookout.look(
-            self._view, complete, self._revision, restoring=self._restoring
+            self._view, complete, awaited, self._revision, restoring=self._restoring
         )
         self._emits += emits
         self.failures += failures
 
-    def _is_complete(self, tile: int) -> bool:
+    def _is_awaited(self, tile: int, overdue: int) -> bool:
+        """Return whether what JOIN or LEARN has read of a tile is still waited for."""
         due: list[int] = self._meta["due"].get(str(tile), [0, 0])
         lost: int = self._meta["lost"]
-        return max(due) <= lost
+        return tile + self._terms.tile_ms > overdue and max(due) > lost
 
     def _skip(self, final: int, tiles: list[int], decided: int) -> int:
         """Return up to where all windows are empty, so that a long silence costs nothing."""

@@ -57,7 +57,7 @@ def _laws(said: Mapping[str, Any], before: Mapping[str, Any] | None) -> dict[str
     """Return whether each law of a record holds, given the one before it of the same alert."""
     members, first = said["members"], said["members"][0]
     over = [member["state"] == "over" for member in members]
-    side = "inputs" if said["kind"] in ("input", "score") else "outcomes"
+    side = _side(said)
     listed = len(members) == MEMBERS_LISTED or not said["members_left_out"]
     tile_ms = facts.COUNT_TILE_MS
     return {
@@ -68,6 +68,7 @@ def _laws(said: Mapping[str, Any], before: Mapping[str, Any] | None) -> dict[str
         ),
         "goes on": said["until"] == said["noticed"] if before is None
         else said["until"] > before["until"] and said["noticed"] == before["noticed"],
+        "references stand alone": len({m["kind"] == "reference" for m in members}) == 1,
         "is named by its tile": said["id"].endswith(f"-{side}-{said['noticed']}"),
         "tiles are whole": not any(said[name] % tile_ms for name in ("noticed", "until", "since")),
         "is of its strongest member": all(said[name] == first[name] for name in OF_THE_STRONGEST),
@@ -77,6 +78,16 @@ def _laws(said: Mapping[str, Any], before: Mapping[str, Any] | None) -> dict[str
         "each member is there once": len({_stream(each) for each in members}) == len(members),
         "its means differ by its effect": _is_difference(said),
     }  # fmt: skip
+
+
+def _side(said: Mapping[str, Any]) -> str:
+    """Return by what is told how an alert's id goes on after the pipeline's name."""
+    if said["what"].startswith("label_rate_"):
+        side = "cohorts"
+    else:
+        of_inputs = said["what"] == "score" or said["what"].startswith("feature.")
+        side = "inputs" if of_inputs else "outcomes"
+    return f"{side}-reference" if said["kind"] == "reference" else side
 
 
 def _stream(member: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from headrace.streams.detectors.watch import Stream, Terms, Verdict
+from headrace.streams.detectors.verdicts import Stream, Terms, Verdict
 from headrace.streams.simulation.world import Plan
 from headrace.streams.stages import lookout
 from tests.simulation.run import run_world, told

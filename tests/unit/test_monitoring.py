@@ -243,7 +243,7 @@ def test_no_label_of_an_exported_series_grows_with_the_events() -> None:
         "role": 3,
         "slot": 1,
         "task": 8,
-        "kind": 4,
+        "kind": 6,
         "channel": 1,
         "version": 1,
         "window": 3,

@@ -12,7 +12,7 @@ from headrace.schemas.codec import Codec
 from headrace.schemas.records import ALERT
 from headrace.streams import alarms
 from headrace.streams.alarms import ADVICE, Alert, active, close, follow, record_of
-from headrace.streams.detectors.watch import Stream, Verdict
+from headrace.streams.detectors.verdicts import Stream, Verdict
 
 HOUR = 3_600_000
 CODEC = Codec(ALERT, 1)
@@ -103,7 +103,21 @@ def test_a_record_says_what_where_since_when_how_strong_and_what_to_do() -> None
         "advice": ADVICE["input"],
         "revision": 10,
     }  # fmt: skip
-    assert active(story.alerts) == {"input": 1, "score": 0, "outcome": 0, "labels": 0}
+    assert active(story.alerts) == {**dict.fromkeys(ADVICE, 0), "input": 1}
+
+
+def test_references_that_drift_are_an_alert_of_their_own() -> None:
+    story = Story()
+    drifted = verdict("score", 2, 10, kind="reference")
+    (moved, drifts) = story.hour(10, verdict("score", 8, 10, kind="score"), drifted)
+    assert moved == (f"p-inputs-{10 * HOUR}", "begun", ["score"])
+    assert drifts == (f"p-inputs-reference-{10 * HOUR}", "begun", ["score"])
+    assert active(story.alerts) == {**dict.fromkeys(ADVICE, 0), "score": 1, "reference": 1}
+    later = [verdict("feature.wind", 3, 12, kind=kind) for kind in ("reference", "input")]
+    story.hour(12, *later)
+    assert [len(alert["members"]) for alert in story.alerts] == [2, 2]
+    story.hour(13, *(each._replace(state="over") for each in (drifted, later[0])))
+    assert [alert["id"] for alert in story.alerts] == [moved[0]]
 
 
 def test_what_begins_within_a_few_tiles_is_one_alert_that_is_said_again_once() -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headrace.streams.detectors.watch import Stream, Terms, Verdict
+from headrace.streams.alarms import ADVICE
+from headrace.streams.detectors.verdicts import Stream, Terms, Verdict
 from headrace.streams.pipeline import Alarms, Monitor
 from headrace.streams.plan import Plan, plan_of
 from headrace.streams.protocol.stage import Context
@@ -133,7 +134,7 @@ def test_alerts_are_said_at_once_with_the_next_offset_as_their_revision() -> Non
     assert told(runner.run(quiet)) == []
     record = log.count("score", 3, {"events": 1, BROKEN: 1}, mark=3.5)
     assert told(runner.run([record])) == []
-    assert runner.stage.alerts() == {"input": 0, "score": 0, "outcome": 0, "labels": 0}  # type: ignore[attr-defined]
+    assert runner.stage.alerts() == dict.fromkeys(ADVICE, 0)  # type: ignore[attr-defined]
     moved = log.count("score", 4, {"events": 1}, mark=4.2)
     found = runner.run([moved])
     assert told(found) == [("begun", 4, moved.offset + 1)]
@@ -174,7 +175,7 @@ def test_tiles_are_handed_before_they_go(handed: Handed) -> None:
     for hour in (0, 1, 700):
         runner.run(complete_hour(log, hour))
     runner.run([log.count("score", None, {"events": 1}, mark=5_000)])
-    for side in lookout.SIDES:
+    for side in ("inputs", "outcomes"):
         counted_in = [h for h, totals in handed[lookout.SIDES[side]] if totals]
         assert counted_in == [0, 1, 700]
 

@@ -7,7 +7,8 @@ from typing import Any
 import msgpack
 import pytest
 
-from headrace.streams.detectors.watch import Terms, Watch
+from headrace.streams.detectors.verdicts import Terms
+from headrace.streams.detectors.watch import Watch
 from headrace.streams.protocol.cache import Cache
 from headrace.streams.stages.shelf import BLOCK, Shelf
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from headrace.streams.buckets import number_bucket, probability_bucket
-from headrace.streams.detectors.watch import Terms, Verdict, Watch
+from headrace.streams.detectors.verdicts import Terms, Verdict
+from headrace.streams.detectors.watch import Watch
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

@@ -10,7 +10,6 @@ from headrace.streams.buckets import probability_bucket
 from headrace.streams.detectors.calendar import Calendar
 from headrace.streams.detectors.calibration import Ask, calibrated
 from headrace.streams.detectors.channels import (
-    KINDS,
     channels_of,
     families_of,
     families_wanted,
@@ -79,7 +78,10 @@ def test_what_exceeds_the_loss_that_scores_expect_of_themselves() -> None:
     counts: Counter[str] = Counter()
     for label in [True] * 9 + [False]:  # as often as it says
         counts.update(dict(judge(label, True, 0.9, None)[0]))
-    for channels in (channels_of("binary", (), ("outcome",)), segment_channels("binary", KINDS)):
+    for channels in (
+        channels_of("binary", (), ("outcome",)),
+        segment_channels("binary", ("outcome",)),
+    ):
         (excess,) = [each for each in channels if each.name == "excess_loss"]
         assert excess.mean is not None
         total, n = excess.mean(families_of(counts, families_wanted(channels)))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from math import isfinite
 
-from headrace.streams.detectors.watch import Terms, Watch
+from headrace.streams.detectors.verdicts import Terms
+from headrace.streams.detectors.watch import Watch
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -29,3 +30,16 @@ def test_a_slot_that_one_day_alone_has_events_in_has_the_days_mean() -> None:
         verdicts = watch.observe(state, at * HOUR_MS, totals)
         assert all(isfinite(each.strength) and isfinite(each.effect) for each in verdicts)
     assert state["fits"]
+
+
+def test_a_lone_event_beside_what_never_varied_is_no_change() -> None:
+    terms = TERMS._replace(features=(("x", "number"), ("c", "category")))
+    for odd in ("feature.x:900", "feature.c:=b", "feature.c:null"):
+        watch = Watch(terms, ("input", "score"))
+        state = watch.fresh()
+        for at in range(24 * 30):
+            values = {"events": 20, "feature.x:1300": 20, "feature.c:=a": 20, "score:-64": 20}
+            if at in (24 * 20 + 3, 24 * 25 + 9):
+                values[odd] = 1
+                values[f"{odd.partition(':')[0]}:{'1300' if '.x' in odd else '=a'}"] = 19
+            assert watch.observe(state, at * HOUR_MS, {"all": values}) == []

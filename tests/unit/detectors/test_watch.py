@@ -8,7 +8,8 @@ import pytest
 
 from headrace.streams.detectors import noise
 from headrace.streams.detectors.roster import SEGMENTS_MAX
-from headrace.streams.detectors.watch import Stream, Verdict, Watch
+from headrace.streams.detectors.verdicts import Stream, Verdict
+from headrace.streams.detectors.watch import Watch
 from tests.unit.detectors.streams_made import (
     DAY_MS,
     HOUR_MS,
