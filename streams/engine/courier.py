@@ -249,8 +249,7 @@ class Courier:
             if message is not None and message.error() is None:  # given away and back meanwhile
                 self._gone = True
                 consumer.seek(TopicPartition(self._topic, 0, message.offset() or 0))
-        if not self._gone:
-            consumer.resume(places)
+        consumer.resume(places)  # even if it is gone: the client keeps a pause until it comes back
 
 
 def _passes(error: KafkaError) -> bool:

@@ -166,7 +166,7 @@ class KafkaLog:
         self._consumer.subscribe(list(topics), on_assign=assigned, on_revoke=gone, on_lost=gone)
 
     def assign(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Fetch these partitions from these offsets on, and no others."""
+        """Fetch these partitions from these offsets on, and no others; pauses stay."""
         places = [Place(topic, number, at) for (topic, number), at in positions.items()]
         self._consumer.assign(places)
 

@@ -30,6 +30,7 @@ from headrace.streams.engine.report import Tallies, as_text, report_of
 from headrace.streams.engine.roles import RoleSpec
 from headrace.streams.engine.takeovers import TakeOvers
 from headrace.streams.protocol.commit import commit
+from headrace.streams.protocol.inputs import Inputs
 from headrace.streams.protocol.ports import Lost, TaskId
 from headrace.streams.protocol.stage import Context
 from headrace.streams.protocol.steps import Hook, drive
@@ -77,6 +78,7 @@ class Worker:
         self.follower = parts.follower
         self._parts = parts
         self._log = parts.log
+        self._inputs = Inputs(parts.log)
         self._guard = parts.guard
         self._hook = hook
         keep = Keeper(parts.registry.put_snapshot)
@@ -247,7 +249,7 @@ class Worker:
         for holding in self.holdings.values():
             full = holding.to_pause()
             if full:
-                self._log.pause(full)
+                self._inputs.pause(full)
 
     def _take_over(self) -> None:
         spec = self._take_overs.current
@@ -268,10 +270,8 @@ class Worker:
             positions.update(holding.fetch_positions())
         if self.follower is not None and self._models_at is not None:
             positions[self.follower.topic, 0] = self._models_at
-        self._log.assign(positions)
         paused = [tp for holding in self.holdings.values() for tp in holding.paused()]
-        if paused:
-            self._log.pause(paused)
+        self._inputs.assign(positions, paused)
 
     def _hand_out(self) -> None:
         out: list[Work] = []
@@ -281,7 +281,7 @@ class Worker:
             out += self._next_works(holding, only)
             free = holding.to_resume()
             if free:
-                self._log.resume(free)
+                self._inputs.resume(free)
         if out:
             self._agents.feed(out)
 

@@ -10,13 +10,15 @@ from headrace.streams.flow import StageDecl
 from headrace.streams.protocol import commit as committing
 from headrace.streams.protocol import takeover
 from headrace.streams.protocol import task as processing
+from headrace.streams.protocol.inputs import Inputs
 from headrace.streams.protocol.ports import Cut, Lost, TaskId
 from headrace.streams.protocol.stage import Context
 from headrace.streams.protocol.steps import UNBROKEN, Steps, ask
 from headrace.streams.protocol.takeover import Ports
 from headrace.streams.protocol.task import Batch, Spec, Task
-from headrace.streams.records import Record
+from headrace.streams.records import Record, TopicPartition
 from headrace.streams.simulation.activity import Activity
+from headrace.streams.twins.consumer import MemoryConsumer
 from headrace.streams.twins.log import MemoryLog
 
 if TYPE_CHECKING:
@@ -40,6 +42,11 @@ class Owned:
         self.queue: list[list[Record]] = []
         self.finished: list[Batch] = []
         self.agent: Activity | None = None
+        self.paused = False
+
+    def places(self) -> list[TopicPartition]:
+        """Return its inputs' partitions."""
+        return [(topic, self.task.spec.id.partition) for topic in self.decl.inputs]
 
     def unfinished(self) -> int:
         """Return how many batches wait or are being processed."""
@@ -99,6 +106,8 @@ class Worker:
         chunk = world.rng.choice([3, 10, 1000])
         self.log = MemoryLog(world.broker, role, self.name, topics, chunk=chunk)
         self.ports = Ports(self.log, world.store, world.registry)
+        self.consumer = MemoryConsumer(world.broker)
+        self.inputs = Inputs(self.consumer)
         self.owned: dict[TaskId, Owned] = {}
         self.served = {part.name: Followed(part) for part in world.flow.parts}
         self.follows = world.rng.choice([0.6, 0.6, 0.05, 0])  # else far behind the learner
@@ -218,6 +227,7 @@ class Worker:
                 key = taking.spec.id
                 self.owned[key] = self.own(taking.decl, task)
                 self.taking = None
+                self._assign()
                 world.note(self.title(), f"took over {named(key)} at {placed(task.position)}", key)
                 return
 
@@ -225,19 +235,34 @@ class Worker:
         """Begin to work on a task that was taken over."""
         return Owned(decl, task)
 
+    def _assign(self) -> None:
+        """Fetch what is owned, each input from its own position on."""
+        owned = self.owned.values()
+        positions = {
+            (topic, each.task.spec.id.partition): at
+            for each in owned
+            for topic, at in each.positions.items()
+        }
+        self.inputs.assign(positions, [tp for each in owned if each.paused for tp in each.places()])
+
     def _feed(self, owned: Owned) -> Steps[None]:
         world, task = self.world, owned.task
-        if owned.unfinished() >= 2 or len(owned.finished) >= 3 or task.lost:
+        full = owned.unfinished() >= 2 or len(owned.finished) >= 3
+        if full and not owned.paused:
+            self.inputs.pause(owned.places())
+        elif owned.paused and not full:
+            self.inputs.resume(owned.places())
+        owned.paused = full
+        if full or task.lost:
             return
         lists: list[Sequence[Record]] = []
         topics = list(owned.decl.inputs)
         if world.rng.random() < 0.5:
             topics = [world.rng.choice(topics)]
         for topic in topics:
-            at = owned.positions[topic]
             limit = world.rng.choice([1, 2, 5, 20, 100])
             tp = (topic, task.spec.id.partition)
-            fetch = partial(world.broker.fetch, tp, at, limit=limit)
+            fetch = partial(self.consumer.consume, tp, limit)
             records, owned.positions[topic] = yield from ask("consume", fetch)
             lists.append(records)
         batch = list(interleaved(world, lists))

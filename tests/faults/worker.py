@@ -27,7 +27,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 
 from headrace.app.worker import main
-from headrace.streams.engine import agents
+from headrace.streams.engine import agents, holding
 from headrace.streams.engine.holding import Work
 from headrace.streams.engine.worker import Worker
 from tests.faults.nursery import nurse
@@ -138,6 +138,7 @@ def run() -> int:
         return 0
     order = json.loads(line)
     os.environ.update(order["environment"])
+    holding.WAITING_MAX = int(os.environ.get("TESTS_WAITING_MAX", holding.WAITING_MAX))
     faults = Faults(Path(order["told"]))
     faults.arm(order["fault"])
     reach_agents(faults)

@@ -198,6 +198,27 @@ def test_one_of_two_senders_works_and_the_other_takes_its_place(post: Post) -> N
     assert first.courier.delivered + second.courier.delivered == 3
 
 
+def test_a_sender_whose_topic_goes_away_and_comes_back_while_it_waits_goes_on(post: Post) -> None:
+    """It has the partition paused then, and a client keeps that over a rebalance."""
+    first, second = post.sender(), post.sender()
+    first.start()
+    post.write(("a", "begun"))
+    post.wait_for("a")
+    post.hook.status = 503
+    post.write(("b", "begun"))
+    until(lambda: first.courier.failed >= 3)  # it waits for 4 s now
+    second.start()
+    time.sleep(2)
+    second.ask_to_stop()
+    second.join()
+    post.hook.status = 200
+    try:
+        post.wait_for("a", "b")
+    finally:
+        first.ask_to_stop()
+        first.join()
+
+
 def test_a_channel_that_is_down_holds_up_no_other(post: Post) -> None:
     other = Hook()
     channels = [post.channel(), Channel(other.url)]

@@ -16,6 +16,7 @@ from headrace.streams.engine.clients import consumer_settings
 from headrace.streams.engine.connection import Connection
 from headrace.streams.engine.guard import Guard
 from headrace.streams.engine.log import KafkaLog
+from headrace.streams.protocol.inputs import Inputs
 from headrace.streams.protocol.ports import Committed, Dead, Fenced, Unstable
 from headrace.streams.records import Emit
 from tests.integration.logs import (
@@ -74,6 +75,26 @@ def test_only_what_was_assigned_is_fetched_from_where_it_was_said(
     assert len(worker.messages) == 4
     worker.log.resume([(one, 0)])
     assert poll_until(worker, 5)[4:] == [(one, b"5")]
+
+
+def test_a_pause_outlives_an_assignment_unless_the_inputs_end_it(
+    cluster: KafkaCluster, group: str
+) -> None:
+    """So does librdkafka: a task that was taken away and came back stood still for ever."""
+    topic = cluster.make()
+    worker = joined(cluster, group, "0", topic)
+    cluster.append((topic, 0), [b"0", b"1"])
+    inputs = Inputs(worker.log)
+    inputs.assign({(topic, 0): 0})
+    assert poll_until(worker, 2) == [(topic, b"0"), (topic, b"1")]
+    inputs.pause([(topic, 0)])
+    worker.log.assign({})
+    worker.log.assign({(topic, 0): 1})
+    for _ in range(20):
+        worker.poll()
+    assert len(worker.messages) == 2  # the client has it paused yet
+    inputs.assign({(topic, 0): 1})
+    assert poll_until(worker, 3)[2:] == [(topic, b"1")]
 
 
 def test_a_position_that_retention_has_cut_is_refused(cluster: KafkaCluster, group: str) -> None:

@@ -16,6 +16,7 @@ from headrace.streams.protocol import commit as committing
 from headrace.streams.protocol import snapshots, takeover
 from headrace.streams.protocol import task as processing
 from headrace.streams.protocol.cache import Cache
+from headrace.streams.protocol.inputs import Inputs
 from headrace.streams.protocol.ports import Checkpoint, Committed, Cut, Lost, Snapshot, TaskId
 from headrace.streams.protocol.stage import Context, Effects, View
 from headrace.streams.protocol.steps import Steps, ask
@@ -326,6 +327,16 @@ def forgotten_ends(patch: Patch) -> None:
     patch.setattr(MemoryLog, "end_forgotten", lambda self: None)
 
 
+def pauses_kept(patch: Patch) -> None:
+    """What was paused when a task was taken away is paused when it comes back."""
+
+    def assign(self: Inputs, positions: Any, paused: Any = ()) -> None:
+        self._fetcher.assign(positions)
+        self._fetcher.pause(paused)
+
+    patch.setattr(Inputs, "assign", assign)
+
+
 def _odds(**rates: int) -> Plan:
     return Plan(faults=40, rates=rates, loss="")
 
@@ -365,5 +376,6 @@ BUGS = (
     ),
     Bug("repetitions within a batch", repeating.places_by_batch, _odds(), "product"),
     Bug("a gap in a source", repeating.gap_in_a_source, _odds(), "product"),
+    Bug("a pause kept over a revoke", pauses_kept, _odds(rebalance=20)),
     Bug("forgotten ends left to the next", forgotten_ends, _odds(forget=20, crash=5)),
 )
