@@ -17,8 +17,9 @@ from headrace.schemas.errors import ArtifactError, DeclarationError
 from headrace.streams.detectors.calendar import Calendar
 from headrace.streams.detectors.learning import reference_days
 from headrace.streams.duration import duration_text
-from headrace.streams.laws import check_laws
-from headrace.streams.load import load_pipelines
+from headrace.streams.estimators import name_of, steps_of
+from headrace.streams.laws import check_laws, late_note
+from headrace.streams.load import load_pipeline, load_pipelines
 from headrace.streams.model import Bundle
 from headrace.streams.pipeline import Cost, InEvent, Labels, LearnedBaseline
 from headrace.streams.plan import Plan, plan_of
@@ -45,6 +46,7 @@ def check_file(path: Path, settings: Settings) -> list[Plan]:
             continue
         plans.append(plan)
         faults += broken_laws(plan, settings)
+        faults += made_otherwise(plan, path)
     if faults:
         raise DeclarationError(faults)
     return plans
@@ -59,6 +61,22 @@ def broken_laws(plan: Plan, settings: Settings) -> list[str]:
     except ArtifactError as error:
         return [f"{plan.name}: the model cannot be kept: {error}"]
     return check_laws(plan, canonical_digest, dumps=signer.dumps, loads=signer.loads)
+
+
+def made_otherwise(plan: Plan, path: Path) -> list[str]:
+    """Return what is wrong if a model that comes trained is another one at the next reading.
+
+    Each worker reads the file: they would not begin with the same model.
+    """
+    if plan.learned is None:
+        return []
+    again = plan_of(load_pipeline(path, plan.name))
+    if again.learned == plan.learned:
+        return []
+    return [
+        f"{plan.name}: the model has learned something already, and something else each time that"
+        " the file is read. Give it a seed, teach it in a fixed order, or read it from a file."
+    ]
 
 
 def described(plan: Plan, partitions: int) -> RenderableType:
@@ -129,13 +147,19 @@ def _features(plan: Plan) -> Table:
 
 def _model(plan: Plan) -> Table:
     table = _table("Model", "what", "")
-    model = plan.pipeline.model
-    steps = list(model.steps.values()) if hasattr(model, "steps") else [model]
+    steps = steps_of(plan.pipeline.model)
     table.add_row("steps", " | ".join(type(step).__name__ for step in steps))
     decide = plan.pipeline.decide
-    if plan.task in ("binary", "anomaly"):
+    if plan.decided_by_model:
+        table.add_row("true", f"when {name_of(plan.pipeline.model)} says so (its classify)")
+    elif plan.task in ("binary", "anomaly"):
         why = " (the cheaper answer)" if isinstance(decide, Cost) else ""
         table.add_row("true from a score of", f"{plan.threshold:g}{why}")
+    if plan.learned is not None:
+        table.add_row("begins with", f"what it has learned already ({plan.learned[:16]})")
+    note = late_note(plan)
+    if note is not None:
+        table.add_row("late events", note)
     table.add_row("laws", "predicting changes nothing; restored equals never stopped; twice equal")
     table.add_row("digest", plan.digest[:16])
     return table

@@ -16,7 +16,7 @@ import structlog
 from headrace.app.alerting.channels import channels_of
 from headrace.app.alerting.sender import DeliveryCollector, sending
 from headrace.app.board import SILENT_S, Board, board_of
-from headrace.app.checking import broken_laws
+from headrace.app.checking import broken_laws, made_otherwise
 from headrace.app.http import serve
 from headrace.app.logs import configure_logs
 from headrace.app.prometheus import SupervisorCollector
@@ -52,7 +52,7 @@ def run_pipeline(
     plan = plan_of(load_pipeline(file, pipeline))
     channels = channels_of(settings)
     configure_logs(settings, {"pipeline": plan.name})
-    broken = broken_laws(plan, settings)
+    broken = [*broken_laws(plan, settings), *made_otherwise(plan, file)]
     if broken:
         raise DeclarationError(broken)
     services = find_services(settings)

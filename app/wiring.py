@@ -134,7 +134,7 @@ def _version(plan: Plan, registry: SqlRegistry, *, create: bool) -> tuple[int, s
     edit = "" if before in (None, plan.canonical) else declaration_diff(str(before), plan.canonical)
     if known is None:
         known = registry.register_version(
-            plan.name, plan.canonical, plan.digest, lineage(plan.digest)
+            plan.name, plan.canonical, plan.digest, lineage(plan.digest, plan.learned)
         )
     if create and served != known:
         registry.serve(plan.name, known, edit or "first start")

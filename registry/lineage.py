@@ -11,7 +11,7 @@ CPU_INFO = Path("/proc/cpuinfo")
 _NUMERIC = ("avx", "fma", "sse", "neon", "asimd", "sve", "f16c", "bmi")
 
 
-def lineage(code: str, *, cpu_info: Path = CPU_INFO) -> dict[str, Any]:
+def lineage(code: str, learned: str | None = None, *, cpu_info: Path = CPU_INFO) -> dict[str, Any]:
     """Return Python, River, numpy, Headrace, platform, CPU and code, as plain data.
 
     Floats can differ in their last bits between processors with other vector units and between
@@ -21,10 +21,12 @@ def lineage(code: str, *, cpu_info: Path = CPU_INFO) -> dict[str, Any]:
     ----------
     code
         Digest of the code that the declaration refers to.
+    learned
+        Canonical digest of what its model had learned beforehand; None of a fresh one.
     cpu_info
         Where Linux describes its processors.
     """
-    return {
+    made_with = {
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
         "headrace": _version("headrace"),
@@ -35,6 +37,7 @@ def lineage(code: str, *, cpu_info: Path = CPU_INFO) -> dict[str, Any]:
         "cpu_features": cpu_features(cpu_info),
         "code": code,
     }
+    return made_with if learned is None else {**made_with, "begins_with": learned}
 
 
 def cpu_features(cpu_info: Path = CPU_INFO) -> list[str]:

@@ -9,8 +9,13 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from headrace.schemas.avro import avro_schema_of
+from headrace.streams.estimators import decides_itself
 from headrace.streams.event import Event
 from headrace.streams.pipeline import InEvent, Labels, Pipeline
+
+BY_MODEL = "by the model"
+"""Stands for the decision of a model that decides itself. Before, a threshold of ours was asked in
+its place: such a declaration has become another version."""
 
 _PARTS = {
     "name": "the name",
@@ -18,6 +23,7 @@ _PARTS = {
     "features": "the features",
     "labels": "the labels",
     "model": "the model",
+    "learned": "what the model comes with",
     "decide": "the decision",
     "segments": "the segments",
     "features_by_segment": "the features by segment",
@@ -25,11 +31,16 @@ _PARTS = {
 }
 
 
-def canonical_text(pipeline: Pipeline) -> str:
+def canonical_text(pipeline: Pipeline, learned: str | None = None) -> str:
     """Return what a pipeline's states and records depend on, as JSON with sorted keys.
 
     Functions stand with module, name and the hash of their source; models with River's
     representation. Places, the rolling windows and costs that are only watched are no part of it.
+
+    Parameters
+    ----------
+    learned
+        Canonical digest of what the model comes with; None of a fresh one.
     """
     parts = {
         "name": pipeline.name,
@@ -37,13 +48,15 @@ def canonical_text(pipeline: Pipeline) -> str:
         "features": _plain(pipeline.flat_features()),
         "labels": _labels(pipeline.labels),
         "model": [_classes(pipeline.model), repr(pipeline.model)],
-        "decide": _plain(pipeline.decide),
+        "decide": BY_MODEL if decides_itself(pipeline.model) else _plain(pipeline.decide),
         "segments": _plain(pipeline.monitor.segments),
         "baselines": _plain(pipeline.monitor.baselines),
     }
     told = _plain(pipeline.monitor.features_by_segment)
     if told:  # so declarations without it are what they were
         parts["features_by_segment"] = told
+    if learned is not None:
+        parts["learned"] = learned
     return json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 

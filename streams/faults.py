@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-import inspect
-import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from river import base
-
 from headrace.schemas.avro import field_types, literal_values
 from headrace.streams.duration import DAY_MS, duration_ms, duration_text
+from headrace.streams.estimators import reads_text
 from headrace.streams.event import Event
-from headrace.streams.features.checks import Limits, Types, feature_faults, function_faults
+from headrace.streams.features.checks import (
+    TEXT_AS_NUMBER,
+    Limits,
+    Types,
+    feature_faults,
+    function_faults,
+)
 from headrace.streams.features.declared import Feature
+from headrace.streams.model_checks import (
+    cost_faults,
+    decide_faults,
+    is_event,
+    model_faults,
+    task_of,
+)
 from headrace.streams.pipeline import (
     Alarms,
     Cost,
     InEvent,
     Labels,
     LearnedBaseline,
+    Monitor,
     Pipeline,
     Source,
-    Threshold,
     last_value,
     majority,
 )
@@ -38,42 +48,11 @@ RUN_LENGTH_MS_MAX = 3_650 * 86_400_000
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,48}")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _TYPES = (str, float, int, bool, bytes, datetime)
-_LABEL_TYPES = {
-    "binary": (bool,),
-    "multiclass": (str,),
-    "regression": (float, int),
-    "anomaly": (bool,),
-}
-_WANTED = {
-    "multiclass": ("a classifier", "bool, or text as a Literal"),
-    "regression": ("a regressor", "float or int"),
-    "anomaly": ("an anomaly detector", "bool"),
-}
-
-
-def task_of(pipeline: Pipeline) -> str | None:
-    """Return binary, multiclass, regression or anomaly; None if the model is none of these."""
-    model = pipeline.model
-    steps = list(model.steps.values()) if hasattr(model, "steps") else [model]
-    if steps and isinstance(steps[-1], base.AnomalyDetector | base.AnomalyFilter):
-        return "anomaly"
-    if isinstance(model, base.Classifier):
-        return "binary" if label_type(pipeline) is bool else "multiclass"
-    return "regression" if isinstance(model, base.Regressor) else None
-
-
-def label_type(pipeline: Pipeline) -> Any:
-    """Return the plain type of the label's field, None if there is none."""
-    labels: Any = pipeline.labels
-    owner = labels.label if isinstance(labels, Labels) else pipeline.events.event
-    if not isinstance(labels, Labels | InEvent) or not _is_event(owner):
-        return None
-    return field_types(owner).get(labels.value, (None, False))[0]
 
 
 def faults_of(pipeline: Pipeline) -> list[str]:
     """Return one sentence for each fault; an empty list for a declaration that works."""
-    if not isinstance(pipeline.events, Source) or not _is_event(pipeline.events.event):
+    if not isinstance(pipeline.events, Source) or not is_event(pipeline.events.event):
         what = f"events={pipeline.events!r} is no Source of a subclass of headrace.Event."
         found = [Fault(what, 'Write Source(Order, id="...", key="...", time="...").')]
     else:
@@ -104,15 +83,15 @@ def _all_faults(pipeline: Pipeline) -> Iterator[Fault]:
         yield Fault(f"labels={labels!r} is none.", "Use Labels(...), InEvent(...) or None.")
     hidden = labels.value if isinstance(labels, InEvent) else None
     limits = Limits(_parsed(source.lateness) or 0, kept.events)
-    yield from feature_faults(pipeline.flat_features(), source.event, types, limits, hidden)
-    yield from _model_faults(pipeline)
-    yield from _decide_faults(pipeline)
+    features = pipeline.flat_features()
+    of_features = feature_faults(features, source.event, types, limits, hidden)
+    if reads_text(pipeline.model) is not None:  # one sentence about text is enough
+        of_features = (fault for fault in of_features if not fault.what.endswith(TEXT_AS_NUMBER))
+    yield from of_features
+    yield from model_faults(pipeline)
+    yield from decide_faults(pipeline)
     yield from _monitor_faults(pipeline, types, hidden, kept.counts)
     yield from _alarms_faults(pipeline, kept.counts)
-
-
-def _is_event(owner: Any) -> bool:
-    return inspect.isclass(owner) and issubclass(owner, Event)
 
 
 def _field_faults(
@@ -137,7 +116,7 @@ def _source_faults(source: Source, types: Types, kept_ms: int) -> Iterator[Fault
 
 def _labels_faults(labels: Labels, source: Source, kept_ms: int) -> Iterator[Fault]:
     label, place = labels.label, labels.place
-    if not _is_event(label):
+    if not is_event(label):
         yield Fault(f"Labels({label!r}, ...) is no subclass of headrace.Event.", "", place)
         return
     types = field_types(label)
@@ -201,79 +180,6 @@ def _duration_faults(where: str, what: str, text: Any, place: str, kept_ms: int)
         yield Fault(said, hint, place)
 
 
-def _model_faults(pipeline: Pipeline) -> Iterator[Fault]:
-    model, task = pipeline.model, task_of(pipeline)
-    if inspect.isclass(model):
-        yield Fault(f"model={model.__name__} is a class.", f"Write {model.__name__}().")
-        return
-    if task is None:
-        said = f"the model ends in {type(model).__name__}, which predicts nothing Headrace knows."
-        yield Fault(said, "End it in a River classifier, regressor or anomaly detector.")
-        return
-    if pipeline.labels is None:
-        if task != "anomaly":
-            hint = "Declare labels=Labels(...) or InEvent(...)."
-            yield Fault(f"the model ({task}) learns from labels, and there are none.", hint)
-        return
-    yield from _label_type_faults(pipeline, task)
-
-
-def _label_type_faults(pipeline: Pipeline, task: str) -> Iterator[Fault]:
-    labels: Any = pipeline.labels
-    owner = labels.label if isinstance(labels, Labels) else pipeline.events.event
-    known = isinstance(labels, Labels | InEvent) and _is_event(owner)
-    if not known or labels.value not in field_types(owner):
-        return
-    plain, optional = field_types(owner)[labels.value]
-    said = f"the label {owner.__name__}.{labels.value}"
-    if optional:
-        yield Fault(f"{said} may be null.", "A label says something.", labels.place)
-    kind = str if literal_values(plain) else plain
-    if kind not in _LABEL_TYPES[task]:
-        model, wanted = _WANTED[task]
-        what = f"{said} is {getattr(kind, '__name__', kind)}; {model} learns {wanted}."
-        yield Fault(what, "", labels.place)
-    elif task == "multiclass" and not _takes_classes(pipeline.model):
-        what = f"{said} has several classes, and {_last(pipeline.model)} takes two."
-        yield Fault(what, "Wrap it: river.multiclass.OneVsRestClassifier(...).", labels.place)
-
-
-def _takes_classes(model: Any) -> bool:
-    return bool(getattr(model, "_multiclass", True))
-
-
-def _last(model: Any) -> str:
-    return type(list(model.steps.values())[-1] if hasattr(model, "steps") else model).__name__
-
-
-def _decide_faults(pipeline: Pipeline) -> Iterator[Fault]:
-    decide: Any = pipeline.decide
-    task = task_of(pipeline)
-    if decide is None:
-        return
-    if task in ("multiclass", "regression"):
-        yield Fault(f"decide= is for true or false; this model is {task}.", "Leave it.")
-    if isinstance(decide, Cost):
-        yield from _cost_faults("decide", decide)
-    elif not isinstance(decide, Threshold):
-        yield Fault(f"decide={decide!r} is none.", "Use Threshold(0.5) or Cost(...).")
-    elif not math.isfinite(decide.value) or (task == "binary" and not 0 <= decide.value <= 1):
-        said = f"Threshold({decide.value}) is no probability."
-        yield Fault(said, "Use a number from 0 to 1.", decide.place)
-
-
-def _cost_faults(where: str, cost: Cost) -> Iterator[Fault]:
-    for what in ("false_positive", "false_negative"):
-        amount = getattr(cost, what)
-        if not math.isfinite(amount) or amount < 0:
-            said = f"{where}=Cost({what}={amount}) is no cost."
-            yield Fault(said, "Use a number from 0 on.", cost.place)
-    if cost.false_positive == cost.false_negative == 0:
-        yield Fault(
-            f"{where}=Cost(0, 0) tells no answers apart.", "Say what one costs.", cost.place
-        )
-
-
 def _monitor_faults(
     pipeline: Pipeline, types: Types, hidden: str | None, kept_ms: int
 ) -> Iterator[Fault]:
@@ -283,8 +189,9 @@ def _monitor_faults(
     yield from _by_segment_faults(pipeline)
     for baseline in monitor.baselines:
         yield from _baseline_faults(baseline, pipeline, hidden)
+    yield from _twice(monitor)
     if isinstance(monitor.business, Cost):
-        yield from _cost_faults("business", monitor.business)
+        yield from cost_faults("business", monitor.business)
         if task_of(pipeline) in ("multiclass", "regression"):
             yield Fault("business=Cost(...) is for true or false.", "Leave it.", monitor.place)
     yield from _duration_faults("Monitor", "reference", monitor.reference, monitor.place, kept_ms)
@@ -296,6 +203,20 @@ def _monitor_faults(
     if any(width % min(widths) for width in widths):
         hint = f"Use multiples of {duration_text(min(widths))}."
         yield Fault(f"Monitor(windows={list(monitor.windows)}).", hint, monitor.place)
+
+
+def _twice(monitor: Monitor) -> Iterator[Fault]:
+    """Yield what is declared twice, of which only one would be kept."""
+    widths = [width for text in monitor.windows if (width := _parsed(text))]
+    names = [getattr(each, "kind", getattr(each, "__name__", "")) for each in monitor.baselines]
+    listed: list[tuple[str, Sequence[Any]]] = [
+        ("segments", monitor.segments), ("windows", widths), ("baselines", names),
+    ]  # fmt: skip
+    for what, values in listed:
+        if len(set(values)) < len(values):
+            shown = ", ".join(map(str, values if what != "windows" else monitor.windows))
+            said = f"Monitor({what}=[...]) names one twice: {shown}."
+            yield Fault(said, "Leave one; give a function another name.", monitor.place)
 
 
 def _alarms_faults(pipeline: Pipeline, kept_ms: int) -> Iterator[Fault]:

@@ -4,8 +4,9 @@
 2. Restored, then learning, equals never having stopped.
 3. The same examples give the same model, twice.
 
-Exactly-once processing rests on them: a model that breaks one is refused by name. The rows are made
-from the plan's features, with some absent in each and one row that has none.
+Exactly-once processing rests on them: a model that breaks one is refused by name. The rows are what
+the declaration allows (:mod:`headrace.streams.synthetic`); a model that cannot do with one of them
+is refused too, with what it is about the row.
 """
 
 from __future__ import annotations
@@ -15,16 +16,24 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
 
-from headrace.schemas.avro import literal_values
-from headrace.streams.faults import label_type
+from headrace.streams.estimators import name_of
+from headrace.streams.features.checks import call_of
+from headrace.streams.features.declared import Feature
 from headrace.streams.model import Answer, Bundle
 from headrace.streams.plan import Plan
+from headrace.streams.synthetic import (
+    Example,
+    domains_of,
+    late_examples,
+    may_be_null,
+    synthetic_examples,
+)
+
+_KEYS_SHOWN = 20
 
 Digest = Callable[[Any], str]
-Example = tuple[dict[str, Any], Any]
-
-_ROWS = 60
-_MODULUS = 2**31 - 1
+_Failure = tuple[str, str]
+"""What a model cannot do, learn or predict, and what it says."""
 
 
 def check_laws(
@@ -45,20 +54,89 @@ def check_laws(
     """
     examples = synthetic_examples(plan)
     half = len(examples) // 2
-    model = plan.pipeline.model
-    name = type(list(model.steps.values())[-1] if hasattr(model, "steps") else model).__name__
+    failure = _failure(plan, examples)
+    broken = [] if failure is None else [_cannot(plan, failure)]
     try:
-        broken = _broken(plan, digest, dumps, loads, examples[:half], examples[half:])
+        broken += _broken(plan, digest, dumps, loads, examples[:half], examples[half:])
     except Exception as error:  # noqa: BLE001 - whatever a user's model raises is its fault
-        broken = [_failed("learn", f"{type(error).__name__}: {error}")]
-    return [f"{plan.name}: the model ({name}) {said}" for said in broken]
+        if failure is None:
+            broken = [f"cannot be tried ({_said(error)})."]
+    return [f"{plan.name}: the model ({name_of(plan.pipeline.model)}) {said}" for said in broken]
 
 
-def _failed(what: str, said: str) -> str:
+def late_note(plan: Plan) -> str | None:
+    """Return what becomes of late events, if the model cannot do without their entity's past.
+
+    They are the exception, and a model is not refused for them: it is said.
+    """
+    if not plan.features.stateful or _failure(plan, late_examples(plan)) is None:
+        return None
     return (
-        f"cannot {what} a row of these features ({said.rstrip('.')})."
-        " Features can be absent: see docs/features.md."
+        "have no past, and the model cannot do without it: their predictions are null, and they"
+        " are not learned (model_failed). missing= fills in what needs the past"
     )
+
+
+def _failure(plan: Plan, examples: Sequence[Example]) -> _Failure | None:
+    """Return what a model cannot do with such rows, None if it can."""
+    half = len(examples) // 2
+    bundle = Bundle(plan)
+    try:
+        _taught(bundle, examples[:half])
+        for answer in _answers(bundle, examples):
+            if answer.failure:
+                return "predict", answer.failure
+        _taught(bundle, examples[half:])
+    except Exception as error:  # noqa: BLE001 - a user's model may raise anything
+        return "learn", _said(error)
+    return None
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _cannot(plan: Plan, failure: _Failure) -> str:
+    """Say what a model cannot do, and what to do about it: by trying what it is about a row."""
+    what, said = failure[0], failure[1].rstrip(".: ")
+    if _failure(plan, synthetic_examples(plan, without=())) is not None:
+        return f"cannot {what} a row of these features ({said}).{_hint(plan, said)}"
+    domains, kinds = domains_of(plan.pipeline.events.event), dict(plan.feature_fields)
+    nullable = [each for each in plan.features.features if may_be_null(each, domains)]
+    needed = [
+        each
+        for each in nullable
+        if _failure(plan, synthetic_examples(plan, without=(each.name,))) is not None
+    ]
+    names = ", ".join(each.name for each in needed)
+    if not needed:
+        names = f"any of {', '.join(each.name for each in nullable)}"
+    return f"cannot {what} a row without {names} ({said}), and these can be null. " + _filling(
+        [each for each in needed or nullable if kinds[each.name] != "category"]
+    )
+
+
+def _filling(features: Sequence[Feature]) -> str:
+    """Say how null is filled in, by the declaration of the first feature that it can be of."""
+    if not features:
+        return "Declare the field so that it is never null."
+    call = call_of(features[0])[:-1]
+    return f'Write {call}, missing=0), or missing="mean", or declare the field without None.'
+
+
+def _hint(plan: Plan, said: str) -> str:
+    """Return what may help a model that cannot do with a row in which nothing is missing."""
+    if said.startswith("NotImplementedError"):
+        return (
+            " Headrace scores by probabilities: use a classifier that has predict_proba_one, as"
+            " river.multiclass.OneVsRestClassifier(...) has."
+        )
+    if "no finite number" in said:
+        return " Large numbers may make it diverge: try preprocessing.StandardScaler() before it."
+    if said.startswith("KeyError"):
+        keys = ", ".join(list(synthetic_examples(plan, without=())[0][0])[:_KEYS_SHOWN])
+        return f" It is given the keys {keys}: see docs/features.md, What the model sees."
+    return ""
 
 
 def _broken(
@@ -72,8 +150,7 @@ def _broken(
     bundle = _taught(Bundle(plan), first)
     before = digest(bundle.state())
     answers = _answers(bundle, first, second)
-    failures = [answer.failure for answer in answers if answer.failure]
-    broken = [_failed("predict", failures[0])] if failures else []
+    broken = []
     if digest(bundle.state()) != before:
         broken.append("changes when it predicts. Its state must change by learning alone.")
     restored = _taught(Bundle(plan, loads(dumps(bundle.state()))), second)
@@ -96,54 +173,3 @@ def _taught(bundle: Bundle, examples: Sequence[Example]) -> Bundle:
 
 def _answers(bundle: Bundle, *examples: Sequence[Example]) -> list[Answer]:
     return [bundle.predict(dict(x)) for x, _ in chain(*examples)]
-
-
-def synthetic_examples(plan: Plan) -> list[Example]:
-    """Return rows at the model's door with labels; always the same for the same plan."""
-    chance = _Chance()
-    program = plan.features
-    columns = list(zip(program.kinds, program.vocabularies, strict=True))
-
-    def absent(number: int, column: int) -> bool:
-        return (number + column) % 7 == 0 or number == _ROWS // 2 + 5
-
-    examples: list[Example] = []
-    for number in range(_ROWS):
-        row = [
-            None if absent(number, column) else _value(kind, vocabulary, chance)
-            for column, (kind, vocabulary) in enumerate(columns)
-        ]
-        examples.append((program.door(row), _label(plan, number, chance)))
-    return examples
-
-
-class _Chance:
-    """Numbers that look random and are the same everywhere (Park and Miller, 1988)."""
-
-    def __init__(self) -> None:
-        self._state = 20_240_229
-
-    def below(self, bound: int) -> int:
-        """Return a number from 0 to ``bound - 1``."""
-        self._state = self._state * 48_271 % _MODULUS
-        return self._state % bound
-
-
-def _value(kind: str, vocabulary: Sequence[str], chance: _Chance) -> Any:
-    if kind == "category":
-        known = vocabulary or [f"v{number}" for number in range(8)]
-        return known[chance.below(len(known))]
-    if kind == "boolean":
-        return chance.below(2) == 1
-    return chance.below(24) if kind == "integer" else chance.below(100_000) / 1_000 - 40
-
-
-def _label(plan: Plan, number: int, chance: _Chance) -> Any:
-    if plan.labels == "none":
-        return None
-    if plan.task == "regression":
-        return chance.below(10_000) / 100
-    if plan.task != "multiclass":
-        return (number + chance.below(2)) % 3 == 0
-    known = literal_values(label_type(plan.pipeline)) or ("a", "b", "c")
-    return known[chance.below(len(known))]

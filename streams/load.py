@@ -49,13 +49,17 @@ def load_pipelines(path: Path | str) -> list[Pipeline]:
     Raises
     ------
     DeclarationError
-        The file cannot be read or imported, or declares no pipeline.
+        The file cannot be read or imported, declares no pipeline, or two of one name.
     """
     module = _imported(Path(path))
     found = {id(each): each for each in vars(module).values() if isinstance(each, Pipeline)}
     if not found:
         said = f"{path} declares no pipeline at its top level. Write: name = Pipeline(...)."
         raise DeclarationError([said])
+    names = [str(each.name) for each in found.values()]
+    if len(set(names)) < len(names):
+        said = f"{path} declares two pipelines of one name: {', '.join(names)}."
+        raise DeclarationError([f"{said} Their topics would be the same: name each its own."])
     return list(found.values())
 
 

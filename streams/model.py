@@ -7,6 +7,7 @@ from inspect import signature
 from math import isfinite
 from typing import Any, NamedTuple
 
+from headrace.streams.estimators import last_of
 from headrace.streams.plan import Plan
 
 LABELS_MAX = 1_000
@@ -126,7 +127,7 @@ class Bundle:
         self._baselines = Baselines(plan.task, plan.learned_baselines, learned)
         self.baselines = self._baselines.predictions()
         self._plan = plan
-        self._answer = _ANSWERS[plan.task]
+        self._answer = _filtered if plan.decided_by_model else _ANSWERS[plan.task]
         self._takes_label = "y" in signature(self.model.learn_one).parameters
 
     def predict(self, x: dict[str, Any]) -> Answer:
@@ -202,6 +203,15 @@ def _anomaly(plan: Plan, model: Any, x: dict[str, Any]) -> Answer:
         return NOTHING
     score = _finite(found, "the score")
     return Answer(plan.decide(score), score)
+
+
+def _filtered(plan: Plan, model: Any, x: dict[str, Any]) -> Answer:
+    """Ask the detector for a score, and its filter for the decision: both from what is learned."""
+    found = model.score_one(x)
+    if found is None:
+        return NOTHING
+    score = _finite(found, "the score")
+    return Answer(bool(last_of(model).classify(score)), score)
 
 
 _ANSWERS: Mapping[str, Callable[[Plan, Any, dict[str, Any]], Answer]] = {

@@ -25,11 +25,14 @@ from headrace.streams.decoding import (
     time_fault,
 )
 from headrace.streams.duration import DAY_MS, duration_ms
-from headrace.streams.faults import faults_of, task_of
+from headrace.streams.estimators import decides_itself
+from headrace.streams.faults import faults_of
 from headrace.streams.features.program import FeatureProgram, kind_of
+from headrace.streams.model_checks import task_of
 from headrace.streams.pipeline import Cost, InEvent, Labels, LearnedBaseline, Pipeline, Threshold
 from headrace.streams.retention import retention_of
 from headrace.streams.topics import Topics, topics_of
+from headrace.streams.trained import learned_digest, new_model_of
 
 MARKS = 16
 """So many times within the wait for a label a watermark is said to all (docs/adr/0009)."""
@@ -63,6 +66,8 @@ class Plan:
 
     Attributes
     ----------
+    learned
+        Canonical digest of what the model had learned when it was declared; None of a fresh one.
     task
         ``binary``, ``multiclass``, ``regression`` or ``anomaly``.
     labels
@@ -73,8 +78,10 @@ class Plan:
         How far ahead of its source's watermark an event or label may be to be matched, or None.
     mark_step_ms
         How far a watermark goes before it is said to all partitions again.
+    decided_by_model
+        Whether the model says itself which scores are anomalies, as River's filters do.
     threshold
-        The least score that is true.
+        The least score that is true, unless the model decides.
     windows_ms, reference_ms
         What is watched over which lengths.
     run_length_ms
@@ -95,6 +102,8 @@ class Plan:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
+        self.learned = learned_digest(pipeline.model)
+        self._model = pipeline.model if self.learned is None else deepcopy(pipeline.model)
         self.name = pipeline.name
         source, labels = pipeline.events, pipeline.labels
         self.task = task_of(pipeline) or "binary"
@@ -109,6 +118,7 @@ class Plan:
         self.label_ahead_ms = duration_ms(joined.ahead) if joined and joined.ahead else None
         self.mark_step_ms = max(1, min(self.wait_ms // MARKS, MARK_STEP_MS_MAX))
         self.retention = retention_of(pipeline.retention)
+        self.decided_by_model = decides_itself(pipeline.model)
         self.threshold = _threshold(pipeline.decide)
         self.windows_ms = tuple(duration_ms(length) for length in pipeline.monitor.windows)
         self.reference_ms = duration_ms(pipeline.monitor.reference)
@@ -125,7 +135,8 @@ class Plan:
         features = self.pipeline.flat_features()
         kinds = [kind_of(f, types[f.fields[0]][0] if f.fields else None) or "" for f in features]
         literals = {name: values for name, t in types.items() if (values := literal_values(t[0]))}
-        self.features = FeatureProgram(features, kinds, literals, self.lateness_ms)
+        integers = {name for name, (plain, _) in types.items() if plain is int}
+        self.features = FeatureProgram(features, kinds, literals, self.lateness_ms, integers)
         self.feature_fields = tuple(zip(self.features.names, kinds, strict=True))
 
     def use_codecs(self, event: Codec | None = None, label: Codec | None = None) -> None:
@@ -226,12 +237,8 @@ class Plan:
     # -- model
 
     def new_model(self) -> Any:
-        """Return the declared model, having learned nothing.
-
-        A copy of River's clone, since clones share what stands in tuples (an imputer's statistics);
-        of a clone, so that a model without a seed is a new one each time, which the laws notice.
-        """
-        model = deepcopy(self.pipeline.model.clone())
+        """Return the declared model as it begins: fresh, or with what it came with."""
+        model = new_model_of(self._model, trained=self.learned is not None)
         means = [
             (f.name, stats.Mean())
             for f in self.pipeline.flat_features()
@@ -262,7 +269,7 @@ class Plan:
     @cached_property
     def canonical(self) -> str:
         """Return what states and records depend on, as JSON: equal text, equal behaviour."""
-        return canonical_text(self.pipeline)
+        return canonical_text(self.pipeline, self.learned)
 
     @cached_property
     def digest(self) -> str:

@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from math import isfinite
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -21,6 +22,10 @@ TILES_MAX = 1_024
 
 TOP_MAX = 1_000
 """Most keys of a category."""
+
+TOP_DEFAULT = 50
+
+TEXT_AS_NUMBER = "uses text as a number."
 
 Types = Mapping[str, tuple[Any, bool]]
 """Of each field of an event: its plain type, and whether it may be null."""
@@ -107,8 +112,20 @@ def _faults_of(
         yield f"reads {hidden!r}, the label: the answer would leak into the question.", "Leave it."
     if not unknown and (feature.fields or feature.kind == "apply"):
         yield from _CHECKS.get(feature.kind, _number_faults)(feature, types)
+    if not unknown:
+        yield from _missing_faults(feature, types)
     if feature.over is not None:
         yield from _window_faults(feature.over, limits)
+
+
+def _missing_faults(feature: Feature, types: Types) -> Said:
+    missing: Any = dict(feature.options).get("missing")
+    number = type(missing) in (int, float) and isfinite(missing)
+    if missing is not None and missing != "mean" and not number:
+        yield f"has missing={missing!r}.", 'Give a number, or "mean", or leave it.'
+    plain = types[feature.fields[0]][0] if feature.fields else None
+    if missing is not None and kind_of(feature, plain) == "category":
+        yield "is a text, and missing= is for numbers.", "Leave it: null is no key."
 
 
 def _is_text(plain: Any) -> bool:
@@ -129,26 +146,29 @@ def _value_faults(feature: Feature, types: Types) -> Said:
     name = feature.fields[0]
     plain = types[name][0]
     if _is_text(plain):
-        yield "uses text as a number.", f'Write category("{name}").'
+        yield TEXT_AS_NUMBER, f'Write category("{name}").'
     elif plain is datetime:
         yield "uses a time as a number.", f'Write hour("{name}").'
     elif plain not in _NUMERIC:
         yield f"needs a number; the field is {_type_name(plain)}.", ""
-    missing = dict(feature.options).get("missing")
-    if isinstance(missing, bool | str) and missing != "mean":
-        yield f"has missing={missing!r}.", 'Give a number, or "mean", or leave it.'
 
 
 def _category_faults(feature: Feature, types: Types) -> Said:
     options = dict(feature.options)
     plain = types[feature.fields[0]][0]
-    if not _is_text(plain):
-        yield f"is no text; the field is {_type_name(plain)}.", "Use value(...) for numbers."
+    if not _is_text(plain) and plain is not int:
+        hint = "Use value(...), or apply(f, ...) with a function that returns a text."
+        yield f"is no text and no code; the field is {_type_name(plain)}.", hint
     if not 1 <= options["top"] <= TOP_MAX:
         yield f"has top={options['top']}.", f"Use 1 to {TOP_MAX:,} keys."
     values = options["values"]
     if values is not None and (not values or len(set(values)) < len(values)):
         yield f"has values={list(values)}.", "Name each value once, and at least one."
+    if options["top"] != TOP_DEFAULT and (values or literal_values(plain)):
+        yield (
+            f"has top={options['top']}, which has no effect: the keys are known values.",
+            "Leave it: top= is for a text of any values.",
+        )
 
 
 def _hour_faults(feature: Feature, types: Types) -> Said:

@@ -51,10 +51,17 @@ class Feature:
 
 Features = Feature | Sequence["Feature"]
 
+Missing = float | Literal["mean"] | None
+"""What a model sees in place of null: a number, or ``"mean"``, the mean of the values learned so
+far; None leaves the feature out."""
 
-def value(
-    *names: str, missing: float | Literal["mean"] | None = None, name: str | None = None
-) -> tuple[Feature, ...]:
+
+def _missing(missing: Missing) -> tuple[tuple[str, Any], ...]:
+    """Return the option, if it is given: what is left alone is no part of a declaration's text."""
+    return () if missing is None else (("missing", missing),)
+
+
+def value(*names: str, missing: Missing = None, name: str | None = None) -> tuple[Feature, ...]:
     """Use fields as they are: numbers, integers and booleans.
 
     Parameters
@@ -72,100 +79,165 @@ def value(
     >>> [feature.name for feature in value("dep_delay_min", "distance_mi")]
     ['dep_delay_min', 'distance_mi']
     """
+    if name is not None and len(names) != 1:
+        raise ValueError(f"value(name={name!r}) names one feature of {len(names)} fields")
     place, options = place_of_declaration(), (("missing", missing),)
-    label = name if len(names) == 1 else None
     return tuple(
-        Feature("value", label or each, (each,), options=options, place=place) for each in names
+        Feature("value", name or each, (each,), options=options, place=place) for each in names
     )
 
 
 def category(
     of: str, *, top: int = 50, values: Sequence[str] | None = None, name: str | None = None
 ) -> Feature:
-    """Use a text field as a category: dense 0/1 keys at the model's door.
+    """Use a field of text, or of integers that are codes, as a category: dense 0/1 keys.
 
     Parameters
     ----------
     of
         The field. If its type is a ``Literal``, its values are the keys.
     top
-        Else: number of keys that values are hashed to (docs/features.md).
+        Else, without ``values``: the number of keys. It is no list of the most frequent values:
+        each value's hash chooses one of so many keys, and values that meet in one are not told
+        apart. Of 20 values among 50 keys some 6 share theirs (docs/features.md).
     values
-        Else: the keys; all other values share one more.
+        The keys; all other values share one more, ``<name>=other``.
     name
         Another name than the field's.
     """
-    options = (("top", top), ("values", None if values is None else tuple(values)))
+    texts = None if values is None else tuple(str(each) for each in values)
+    options = (("top", top), ("values", texts))
     return Feature("category", name or of, (of,), options=options, place=place_of_declaration())
 
 
-def log1p(of: str, *, name: str | None = None) -> Feature:
+def log1p(of: str, *, missing: Missing = None, name: str | None = None) -> Feature:
     """Use log(1 + x) of a numeric field; null where x <= -1."""
-    return Feature("log1p", name or f"log1p_{of}", (of,), place=place_of_declaration())
+    label, options = name or f"log1p_{of}", _missing(missing)
+    return Feature("log1p", label, (of,), options=options, place=place_of_declaration())
 
 
-def hour(of: str, *, tz: str = "UTC", name: str | None = None) -> Feature:
+def hour(of: str, *, tz: str = "UTC", missing: Missing = None, name: str | None = None) -> Feature:
     """Use the hour of day, 0 to 23, of a datetime field in a time zone."""
+    options = (("tz", tz), *_missing(missing))
     return Feature(
-        "hour", name or f"hour_{of}", (of,), options=(("tz", tz),), place=place_of_declaration()
+        "hour", name or f"hour_{of}", (of,), options=options, place=place_of_declaration()
     )
 
 
-def apply(function: Function, *names: str, name: str | None = None) -> Feature:
+def apply(
+    function: Function, *names: str, missing: Missing = None, name: str | None = None
+) -> Feature:
     """Use a pure, module-level function of some fields; it is not called when one is null.
 
-    Its return annotation says what the feature is: float, int, bool or a ``Literal`` of texts;
-    it may return None. The names of the fields are given in the order of its parameters.
+    Its return annotation says what the feature is: float, int, bool, str or a ``Literal`` of texts,
+    and by ``| None`` that it may be null. The fields are named in the order of its parameters.
     """
     label = name or str(getattr(function, "__name__", "function"))
-    return Feature("apply", label, tuple(names), function=function, place=place_of_declaration())
+    place, options = place_of_declaration(), _missing(missing)
+    return Feature("apply", label, tuple(names), function=function, options=options, place=place)
 
 
 def _windowed(
-    kind: str, short: str, name: str, over: str, current: bool, label: str | None
+    kind: str,
+    short: str,
+    name: str,
+    over: str,
+    current: bool,
+    label: str | None,
+    missing: Missing = None,
 ) -> Feature:
     public = label or "_".join(part for part in (short, name, over) if part)
-    fields = (name,) if name else ()
-    return Feature(kind, public, fields, over=over, current=current, place=place_of_declaration())
+    fields, options = (name,) if name else (), _missing(missing)
+    place = place_of_declaration()
+    return Feature(kind, public, fields, over=over, current=current, options=options, place=place)
 
 
-def count(*, over: str, current: bool = True, name: str | None = None) -> Feature:
+def count(
+    *, over: str, current: bool = True, missing: Missing = None, name: str | None = None
+) -> Feature:
     """Count the entity's events in the window ``(t - over, t]``."""
-    return _windowed("count", "count", "", over, current, name)
+    return _windowed("count", "count", "", over, current, name, missing)
 
 
-def total(of: str, *, over: str, current: bool = True, name: str | None = None) -> Feature:
+def total(
+    of: str,
+    *,
+    over: str,
+    current: bool = True,
+    missing: Missing = None,
+    name: str | None = None,
+) -> Feature:
     """Sum a field over the entity's window; null if the window has no value."""
-    return _windowed("sum", "sum", of, over, current, name)
+    return _windowed("sum", "sum", of, over, current, name, missing)
 
 
-def mean(of: str, *, over: str, current: bool = True, name: str | None = None) -> Feature:
+def mean(
+    of: str,
+    *,
+    over: str,
+    current: bool = True,
+    missing: Missing = None,
+    name: str | None = None,
+) -> Feature:
     """Average a field over the entity's window."""
-    return _windowed("mean", "mean", of, over, current, name)
+    return _windowed("mean", "mean", of, over, current, name, missing)
 
 
-def minimum(of: str, *, over: str, current: bool = True, name: str | None = None) -> Feature:
+def minimum(
+    of: str,
+    *,
+    over: str,
+    current: bool = True,
+    missing: Missing = None,
+    name: str | None = None,
+) -> Feature:
     """Take the least value of a field over the entity's window."""
-    return _windowed("min", "min", of, over, current, name)
+    return _windowed("min", "min", of, over, current, name, missing)
 
 
-def maximum(of: str, *, over: str, current: bool = True, name: str | None = None) -> Feature:
+def maximum(
+    of: str,
+    *,
+    over: str,
+    current: bool = True,
+    missing: Missing = None,
+    name: str | None = None,
+) -> Feature:
     """Take the greatest value of a field over the entity's window."""
-    return _windowed("max", "max", of, over, current, name)
+    return _windowed("max", "max", of, over, current, name, missing)
 
 
-def std(of: str, *, over: str, current: bool = True, name: str | None = None) -> Feature:
+def std(
+    of: str,
+    *,
+    over: str,
+    current: bool = True,
+    missing: Missing = None,
+    name: str | None = None,
+) -> Feature:
     """Take the sample standard deviation of a field over the entity's window; null below two."""
-    return _windowed("std", "std", of, over, current, name)
+    return _windowed("std", "std", of, over, current, name, missing)
 
 
-def distinct(of: str, *, over: str, current: bool = True, name: str | None = None) -> Feature:
+def distinct(
+    of: str,
+    *,
+    over: str,
+    current: bool = True,
+    missing: Missing = None,
+    name: str | None = None,
+) -> Feature:
     """Count the distinct values of a field over the entity's window, up to 1,000."""
-    return _windowed("distinct", "distinct", of, over, current, name)
+    return _windowed("distinct", "distinct", of, over, current, name, missing)
 
 
 def window(
-    of: str, *, over: str | Sequence[str], agg: str | Sequence[str], current: bool = True
+    of: str,
+    *,
+    over: str | Sequence[str],
+    agg: str | Sequence[str],
+    current: bool = True,
+    missing: Missing = None,
 ) -> tuple[Feature, ...]:
     """Take several aggregates of a field over several windows.
 
@@ -182,21 +254,24 @@ def window(
     lengths = (over,) if isinstance(over, str) else tuple(over)
     kinds = (agg,) if isinstance(agg, str) else tuple(agg)
     return tuple(
-        _windowed(kind, kind, of, length, current, None) for length in lengths for kind in kinds
+        _windowed(kind, kind, of, length, current, None, missing)
+        for length in lengths
+        for kind in kinds
     )
 
 
-def since_last(*, name: str = "since_last_s") -> Feature:
+def since_last(*, missing: Missing = None, name: str = "since_last_s") -> Feature:
     """Take the seconds since the entity's event before this one.
 
     Null at its first event, and at one that comes out of order.
     """
-    return Feature("since_last", name, place=place_of_declaration())
+    return Feature("since_last", name, options=_missing(missing), place=place_of_declaration())
 
 
-def last(of: str, *, name: str | None = None) -> Feature:
+def last(of: str, *, missing: Missing = None, name: str | None = None) -> Feature:
     """Take the value that a field had last, at the entity's events before this one.
 
     Null at its first event, and at one that comes out of order.
     """
-    return Feature("last", name or f"last_{of}", (of,), place=place_of_declaration())
+    label, options = name or f"last_{of}", _missing(missing)
+    return Feature("last", label, (of,), options=options, place=place_of_declaration())

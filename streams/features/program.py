@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, get_type_hints
 
@@ -64,6 +64,11 @@ def returned_type(function: Any) -> Any:
     return plain_type(hints["return"])[0] if "return" in hints else None
 
 
+def returns_none(function: Any) -> bool:
+    """Return whether a function's annotation allows None."""
+    return plain_type(get_type_hints(function, include_extras=True).get("return"))[1]
+
+
 class FeatureProgram:
     """Compiled features. Pure: what is remembered of an entity is handed in and out.
 
@@ -77,6 +82,8 @@ class FeatureProgram:
         Declared values of fields whose type is a ``Literal``, by field.
     lateness_ms
         How far behind its entity's newest event an event may come.
+    integers
+        The fields that are integers.
 
     Attributes
     ----------
@@ -94,12 +101,14 @@ class FeatureProgram:
         kinds: Sequence[str],
         literals: Mapping[str, Sequence[str]],
         lateness_ms: int,
+        integers: Collection[str] = (),
     ) -> None:
         self.features = tuple(features)
         self.names = tuple(feature.name for feature in features)
         self.kinds = tuple(kinds)
         self.stateful = any(feature.kind in STATEFUL for feature in features)
         self._lateness_ms = lateness_ms
+        self._integers = integers
         self._plain: list[tuple[int, Read]] = []
         self._inputs: dict[tuple[str, str], int] = {}
         self._reads: list[Read] = []
@@ -122,7 +131,8 @@ class FeatureProgram:
     def _compile(self, column: int, feature: Feature) -> None:
         kind = feature.kind
         if kind not in STATEFUL:
-            self._plain.append((column, reader_of(feature, self.kinds[column])))
+            codes = kind == "category" and feature.fields[0] in self._integers
+            self._plain.append((column, reader_of(feature, self.kinds[column], codes=codes)))
         elif kind == "since_last":
             self._since.append(column)
         elif kind == "last":

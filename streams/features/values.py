@@ -19,19 +19,23 @@ class FeatureError(Exception):
     """A user's function raised, or returned what it does not promise; names both."""
 
 
-def reader_of(feature: Feature, kind: str) -> Read:
+def reader_of(feature: Feature, kind: str, *, codes: bool = False) -> Read:
     """Return what reads a feature off an event; a user's function that fails raises FeatureError.
 
     Parameters
     ----------
     kind
         What the feature is in records.
+    codes
+        Whether the field is an integer, whose digits are the category.
     """
     if feature.kind == "apply":
         return _applied(feature, kind)
     read: Read = attrgetter(feature.fields[0])
     if feature.kind == "log1p":
         return lambda event: _log1p(read(event))
+    if codes:
+        return lambda event: _digits(read(event))
     if feature.kind == "hour":
         zone = ZoneInfo(dict(feature.options)["tz"])
         return lambda event: _hour(read(event), zone)
@@ -96,6 +100,10 @@ def _converted(found: Any, wanted: type, convert: Callable[[Any], Any]) -> Any:
     if wanted is float and not isfinite(made):
         raise ValueError(f"it returned {found!r}, which is no finite number")
     return made
+
+
+def _digits(value: int | None) -> str | None:
+    return None if value is None else str(value)
 
 
 def _log1p(value: float | None) -> float | None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import pytest
 from pydantic import Field
-from river import linear_model, optim, preprocessing
+from river import anomaly, linear_model, optim, preprocessing
 
 from headrace.streams.canonical import declaration_diff
 from headrace.streams.event import Event
@@ -71,6 +71,12 @@ good = Pipeline(
 )
 
 
+def trained() -> Any:
+    model = good.model.clone()
+    model.learn_one({"price": 3.0}, True)
+    return model
+
+
 def features(*declared: Any) -> Pipeline:
     return replace(good, features=list(declared))
 
@@ -107,6 +113,17 @@ CHANGES: dict[str, tuple[Callable[[], Pipeline], str]] = {
             model=preprocessing.StandardScaler() | linear_model.LogisticRegression(optim.SGD(0.1)),
         ),
         "The model",
+    ),
+    "filter": (
+        lambda: replace(
+            good, model=anomaly.QuantileFilter(anomaly.HalfSpaceTrees(seed=1), q=0.9)
+        ),
+        "The model and the decision",
+    ),
+    "trained": (lambda: replace(good, model=trained()), "What the model comes with"),
+    "missing": (
+        lambda: features(value("price"), mean("price", over="1h", missing=0.0), good.features[2]),
+        "The features",
     ),
     "threshold": (lambda: replace(good, decide=Threshold(0.7)), "The decision"),
     "baseline": (lambda: replace(good, monitor=Monitor(baselines=[is_dear])), "The baselines"),

@@ -8,10 +8,12 @@ import pytest
 from river import anomaly, base, compose, forest, linear_model, preprocessing, tree
 
 from headrace.streams.event import Event
-from headrace.streams.laws import check_laws, synthetic_examples
+from headrace.streams.features.declared import Features
+from headrace.streams.laws import check_laws, late_note
 from headrace.streams.load import load_pipeline
-from headrace.streams.pipeline import InEvent, Pipeline, Source, category, count, value
+from headrace.streams.pipeline import InEvent, Pipeline, Source, category, count, mean, value
 from headrace.streams.plan import Plan, plan_of
+from headrace.streams.synthetic import synthetic_examples
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -26,6 +28,9 @@ class Order(Event):
     note: str
     gift: bool
     team: Literal["x", "y", "z"]
+    discount: float | None = None
+    tax: float | None = None
+    mood: str | None = None
 
 
 class Nervous(base.Classifier):
@@ -59,13 +64,57 @@ class Forgetful(base.Classifier):
 
 
 class Picky(base.Classifier):
-    """Answers only when the price is known."""
+    """Answers only when the discount is known."""
 
     def learn_one(self, x: Any, y: Any, **kwargs: Any) -> None:
         pass
 
     def predict_proba_one(self, x: Any, **kwargs: Any) -> Any:
-        return {True: 1 / (1 + abs(x["price"]))}
+        return {True: 1 / (1 + abs(x["discount"]))}
+
+
+class Certain(base.Classifier):
+    """Knows no probabilities, as River's OneVsOneClassifier."""
+
+    def learn_one(self, x: Any, y: Any, **kwargs: Any) -> None:
+        pass
+
+    def predict_one(self, x: Any, **kwargs: Any) -> Any:
+        return True
+
+
+class Divergent(Certain):
+    def predict_proba_one(self, x: Any, **kwargs: Any) -> Any:
+        return {True: float("nan")}
+
+
+class Timid(Certain):
+    def predict_proba_one(self, x: Any, **kwargs: Any) -> Any:
+        raise ValueError("no")
+
+
+class Hungry(Certain):
+    """Needs something of an entity or a price."""
+
+    def predict_proba_one(self, x: Any, **kwargs: Any) -> Any:
+        if not x:
+            raise ValueError("nothing at all")
+        return {True: 0.5}
+
+
+class Snob(Certain):
+    """Needs a mood."""
+
+    def predict_proba_one(self, x: Any, **kwargs: Any) -> Any:
+        return {True: x["mood=well"]}
+
+
+class Unkept(Certain):
+    def predict_proba_one(self, x: Any, **kwargs: Any) -> Any:
+        return {True: 0.5}
+
+    def learn_one(self, x: Any, y: Any, **kwargs: Any) -> None:
+        self.learned = lambda: (x, y)
 
 
 class Secretive(Forgetful):
@@ -82,14 +131,15 @@ class Secretive(Forgetful):
         return dict(self.__dict__)
 
 
-def plan_with(model: Any, label: str = "gift") -> Plan:
+def plan_with(model: Any, *features: Features, label: str = "gift") -> Plan:
     return plan_of(
         Pipeline(
             name="orders",
             events=Source(Order, id="id", key="shop", time="at"),
             labels=InEvent(label),
-            features=[
-                value("price", "items", "fresh"), category("shop"), category("note", top=4),
+            features=features or [
+                value("price", "items", "fresh", "discount"), category("shop"),
+                category("note", top=4),
                 count(over="1h"),
             ],
             model=model,
@@ -129,7 +179,7 @@ def test_models_of_other_kinds_keep_them(model: Any) -> None:
 
 
 def test_several_classes_are_tried_with_their_names() -> None:
-    plan = plan_with(tree.HoeffdingTreeClassifier(), "team")
+    plan = plan_with(tree.HoeffdingTreeClassifier(), label="team")
     assert {label for _, label in synthetic_examples(plan)} == {"x", "y", "z"}
     assert check_laws(plan, plainly) == []
 
@@ -139,13 +189,28 @@ def test_several_classes_are_tried_with_their_names() -> None:
     [
         (Nervous(), "the model (Nervous) changes when it predicts"),
         (Forgetful(), "the model (Forgetful) goes on differently when it was saved and restored"),
-        (Picky(), "the model (Picky) cannot predict a row of these features (KeyError: 'price')"),
+        (
+            Picky(),
+            "the model (Picky) cannot predict a row without discount (KeyError: 'discount'), and"
+            ' these can be null. Write value("discount", missing=0), or missing="mean"',
+        ),
         (Secretive(), "the model (Secretive) learns the same twice into different states"),
         (forest.ARFClassifier(n_models=3), "learns the same twice and answers differently"),
         (
-            compose.Select("price") | linear_model.LogisticRegression(),
-            "the model (LogisticRegression) cannot learn a row of these features (KeyError",
+            compose.Select("discount") | linear_model.LogisticRegression(),
+            "the model (LogisticRegression) cannot learn a row without discount (KeyError",
         ),
+        (
+            compose.Select("shop") | linear_model.LogisticRegression(),
+            "cannot learn a row of these features (KeyError: 'shop'). It is given the keys price,",
+        ),
+        (
+            Certain(),
+            "Headrace scores by probabilities: use a classifier that has predict_proba_one",
+        ),
+        (Divergent(), "try preprocessing.StandardScaler() before it."),
+        (Timid(), "cannot predict a row of these features (ValueError: no)."),
+        (Unkept(), "cannot be tried (AttributeError: Can't pickle local object"),
     ],
 )
 def test_a_model_that_breaks_a_law_is_named(model: Any, said: str) -> None:
@@ -154,8 +219,26 @@ def test_a_model_that_breaks_a_law_is_named(model: Any, said: str) -> None:
     assert all(sentence.startswith("orders: ") for sentence in found)
 
 
-def test_synthetic_rows_have_absent_keys_and_one_has_none() -> None:
-    rows = [x for x, _ in synthetic_examples(plan_with(tree.HoeffdingTreeClassifier()))]
-    assert {} in rows
-    assert any("price" not in x and x for x in rows)
-    assert rows == [x for x, _ in synthetic_examples(plan_with(tree.HoeffdingTreeClassifier()))]
+def test_a_model_that_needs_one_of_several_is_told_of_them_all() -> None:
+    (said,) = check_laws(
+        plan_with(Hungry(), value("discount", "tax"), mean("price", over="1h", current=False)),
+        plainly,
+    )
+    assert "cannot predict a row without any of discount, tax, mean_price_1h (ValueError" in said
+    assert 'Write value("discount", missing=0), or missing="mean", or declare' in said
+
+
+def test_a_category_has_nothing_to_be_filled_with() -> None:
+    (said,) = check_laws(plan_with(Snob(), category("mood", values=["well"])), plainly)
+    assert said.endswith("and these can be null. Declare the field so that it is never null.")
+
+
+def test_late_events_are_no_reason_to_refuse_a_model_and_are_told_of() -> None:
+    model = compose.Select("count_1h") | linear_model.LogisticRegression()
+    plan = plan_with(model, count(over="1h"))
+    assert check_laws(plan, plainly) == []
+    note = late_note(plan)
+    assert note is not None
+    assert "their predictions are null" in note
+    assert late_note(plan_with(model, count(over="1h", missing=0))) is None
+    assert late_note(plan_with(linear_model.LogisticRegression(), value("price"))) is None

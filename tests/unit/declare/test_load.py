@@ -80,6 +80,11 @@ def test_one_of_several_is_named(tmp_path: Path) -> None:
     assert "no pipeline called 'secnd'. Did you mean \"second\"?" in refused(path, "secnd")
 
 
+def test_two_of_one_name_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, FILE + 'a = make("first")\nb = make("first")\n')
+    assert "declares two pipelines of one name: first, first. Their topics" in refused(path)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

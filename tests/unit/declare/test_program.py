@@ -324,6 +324,33 @@ def test_null_can_be_filled_in() -> None:
     }
 
 
+def test_null_can_be_filled_in_wherever_a_number_can_be_null() -> None:
+    declared = [
+        log1p("price", missing=1), hour("at", missing=2), apply(twice, "items", missing=3),
+        count(over="1h", missing=4), total("price", over="1h", missing=5),
+        mean("price", over="1h", missing=6), minimum("price", over="1h", missing=7),
+        maximum("price", over="1h", missing=8), std("price", over="1h", missing=9),
+        distinct("shop", over="1h", missing=10), since_last(missing=11), last("price", missing=12),
+        *window("price", over="2h", agg="mean", missing="mean"),
+    ]  # fmt: skip
+    plan = plan_with(*declared)
+    door = plan.features.door([None] * len(declared))
+    assert list(door.values()) == [*map(float, range(1, 13)), None]
+    assert "StatImputer" in plan.new_model().steps
+
+
+def test_an_integer_that_is_a_code_is_a_category() -> None:
+    plan = plan_with(category("items", values=[1, 20]), category("items", top=3, name="hashed"))  # type: ignore[list-item]
+    row, _ = plan.features.derive(at(0, items=20))
+    assert row == ["20", "20"]
+    bucket = crc32(b"20") % 3
+    assert plan.features.door(row) == {
+        "items=1": 0.0, "items=20": 1.0, "items=other": 0.0,
+        **{f"hashed#{number}": float(number == bucket) for number in range(3)},
+    }  # fmt: skip
+    assert plan.features.row(plan.features.record(row)) == row
+
+
 def test_new_models_share_nothing() -> None:
     plan = plan_with(value("price", missing="mean"))
     taught, fresh = plan.new_model(), plan.new_model()

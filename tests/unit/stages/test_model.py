@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import pickle
+from collections.abc import Callable
 from typing import Any, Literal
 
 import pytest
-from river import anomaly, compose, linear_model, naive_bayes, preprocessing, tree
+from river import anomaly, compose, forest, linear_model, naive_bayes, preprocessing, tree
 from river.base import AnomalyDetector, Classifier, Regressor
 
 from headrace.streams.model import (
@@ -28,6 +29,7 @@ from headrace.streams.pipeline import (
     value,
 )
 from headrace.streams.plan import Plan, plan_of
+from headrace.streams.trained import learned_digest
 from tests.unit.stages.flow import PLAN, Reading, pipeline
 
 X = {"load": 1.0}
@@ -155,6 +157,71 @@ def test_an_anomaly_detector_answers_with_its_score_and_a_decision(model: Any) -
     assert found.score is not None
     assert bundle.seen == 10
     assert bundle.baselines == {"majority": False, "last_value": True}
+
+
+FILTERS: dict[str, Callable[[], Any]] = {
+    "quantile": lambda: anomaly.QuantileFilter(anomaly.HalfSpaceTrees(seed=1, window_size=5), 0.9),
+    "threshold": lambda: anomaly.ThresholdFilter(
+        anomaly.HalfSpaceTrees(seed=1, window_size=5), 0.99
+    ),
+    "piped": lambda: (
+        preprocessing.MinMaxScaler()
+        | anomaly.QuantileFilter(anomaly.HalfSpaceTrees(seed=1, window_size=5), 0.9)
+    ),
+}
+
+
+def filtered(model: Any, score: float) -> bool:
+    """Ask River's own filter, as its documentation has it."""
+    while hasattr(model, "steps"):
+        model = list(model.steps.values())[-1]
+    return bool(model.classify(score))
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_filter_decides_from_what_it_has_learned_in_a_restart_too(name: str) -> None:
+    plan, own = plan_with(FILTERS[name]()), FILTERS[name]()
+    bundle, decided = Bundle(plan), []
+    for number in range(300):
+        x = {"load": (number * 37 % 100) / 100 + (5 if number % 50 == 49 else 0)}
+        if number == 150:
+            bundle = Bundle(plan, pickle.loads(pickle.dumps(bundle.state())))
+        found = bundle.predict(dict(x))
+        assert found.score == own.score_one(dict(x))
+        assert found.prediction is filtered(own, own.score_one(dict(x)))
+        decided.append(found.prediction)
+        bundle.learn(dict(x), None)
+        own.learn_one(dict(x))
+    # A threshold of a half would say otherwise.
+    assert 0 < sum(map(bool, decided)) < 150
+
+
+def test_a_filter_that_has_no_score_says_nothing() -> None:
+    model = anomaly.ThresholdFilter(Mute(), 0.5)
+    assert Bundle(plan_with(model)).predict(X) == Answer()
+
+
+def test_a_model_that_comes_trained_begins_with_what_it_knows() -> None:
+    model = preprocessing.StandardScaler() | linear_model.LogisticRegression()
+    for number in range(3_000):
+        model.learn_one({"load": float(number % 7)}, number % 7 > 3)
+    known = model.predict_proba_one({"load": 6.0})[True]
+    plan = plan_with(model)
+    assert plan.learned is not None
+    first = Bundle(plan)
+    assert first.predict({"load": 6.0}).score == known > 0.9
+    first.learn({"load": 6.0}, False)
+    model.learn_one({"load": 6.0}, False)  # whoever declared it goes on with it
+    assert Bundle(plan).predict({"load": 6.0}).score == known
+    assert plan.digest == plan_with(pickle.loads(pickle.dumps(plan.new_model()))).digest
+    assert plan.digest != plan_with(model.clone()).digest
+
+
+def test_a_model_that_cannot_be_compared_is_taken_for_fresh() -> None:
+    assert learned_digest(object()) is None
+    model = forest.ARFClassifier(n_models=2)  # without a seed
+    model.learn_one({"x": 1.0}, True)
+    assert learned_digest(model) is None
 
 
 class Mute(AnomalyDetector):
