@@ -6,6 +6,7 @@ import csv
 import gzip
 import pickle
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -14,7 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-from river import forest, naive_bayes, tree
+from river import anomaly, forest, linear_model, naive_bayes, preprocessing, tree
 
 from headrace.registry.digest import canonical_digest
 from headrace.streams.load import load_pipeline
@@ -33,6 +34,8 @@ class Case(NamedTuple):
     pipeline: Pipeline
     events: Sequence[Row]
     labels: Sequence[Row] | None = None
+    trained: bool = False
+    """Whether its model has learned something before the first event."""
 
 
 def example(name: str) -> Pipeline:
@@ -126,6 +129,23 @@ def regression_tree() -> Case:
     return rides(model=tree.HoeffdingTreeRegressor(grace_period=20))
 
 
+def filtered() -> Case:
+    """An anomaly detector whose filter decides."""
+    detector = anomaly.HalfSpaceTrees(n_trees=5, height=4, window_size=20, seed=1)
+    model = preprocessing.MinMaxScaler() | anomaly.QuantileFilter(detector, q=0.9)
+    return pumps(model=model, decide=None)
+
+
+def trained() -> Case:
+    """A model that comes with a year of experience."""
+    model = preprocessing.StandardScaler() | linear_model.LogisticRegression()
+    rng = Random(5)
+    for _ in range(500):
+        x = {"price": rng.random(), "demand": rng.random()}
+        model.learn_one(x, x["demand"] > 0.5)
+    return electricity(model=model)._replace(trained=True)
+
+
 KINDS: dict[str, Callable[[], Case]] = {
     "binary": flights,
     "multiclass": tickets,
@@ -134,6 +154,8 @@ KINDS: dict[str, Callable[[], Case]] = {
     "label in the event": electricity,
     "silent at first": silent_at_first,
     "a tree": regression_tree,
+    "a filter": filtered,
+    "trained": trained,
 }
 
 
@@ -145,8 +167,9 @@ def answer(plan: Plan, model: Any, x: dict[str, Any]) -> tuple[Any, Any]:
     if plan.task == "regression":
         return model.predict_one(x), None
     if plan.task == "anomaly":
-        score = model.score_one(x)
-        return score >= plan.threshold, score
+        score, last = model.score_one(x), list(model.steps.values())[-1]
+        decides = getattr(last, "classify", lambda score: score >= plan.threshold)
+        return decides(score), score
     found = model.predict_proba_one(x)
     if not found:
         return None, None
@@ -160,7 +183,8 @@ def answer(plan: Plan, model: Any, x: dict[str, Any]) -> tuple[Any, Any]:
 def check_against_fold(case: Case, result: Result) -> None:
     """Every prediction comes of its features and the model it names; so does the last model."""
     plan = plan_of(case.pipeline)
-    model, program = plan.new_model(), plan.features
+    program = plan.features
+    model = deepcopy(case.pipeline.model) if case.trained else plan.new_model()
     examples = iter(zip(result.examples.records, result.examples, strict=True))
     ahead = next(examples, None)
     supervised = plan.labels != "none"

@@ -48,6 +48,24 @@ def test_the_default_step_is_exact(kind: str) -> None:
         assert len(learned) == sum(time < said["event_time"] for _, time in known)
 
 
+def test_a_filter_decides_what_is_served() -> None:
+    case = KINDS["a filter"]()
+    result = replay(case.pipeline, case.events)
+    decided = [said["prediction"] for said in result.predictions]
+    halves = [said["score"] >= 0.5 for said in result.predictions]
+    assert 0 < sum(decided) < len(decided) / 3
+    assert decided != halves
+
+
+def test_a_trained_model_serves_what_it_knows_from_the_first_event_on() -> None:
+    case = KINDS["trained"]()
+    result = replay(case.pipeline, case.events)
+    program, first = plan_of(case.pipeline).features, result.predictions[0]
+    x = program.door(program.row(first["features"]))
+    assert first["score"] == case.pipeline.model.predict_proba_one(x)[True] != 0.5
+    assert first["learned_to"] == 0
+
+
 def test_a_slice_is_scored_by_the_model_as_of_its_start() -> None:
     case = KINDS["regression"]()
     result = replay(case.pipeline, case.events, case.labels, step="30m")
