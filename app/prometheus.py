@@ -148,7 +148,11 @@ def _alerts(alerts: Mapping[str, int] | None, pipeline: str) -> Iterator[Metric]
 def _figures(
     figures: Iterable[tuple[str, str, str, float | None]], pipeline: str
 ) -> Iterator[Metric]:
-    said = "MONITOR's newest value of a metric: by segment and window, as on the metrics topic."
+    said = (
+        "MONITOR's newest value of a metric: by segment and window, as on the metrics topic."
+        " fresh.*: the newest model when it learned, not what was served. withheld above 0: labels"
+        " that came are no fair sample, so outcomes have no value (docs/metrics.md)."
+    )
     labels = ("pipeline", "metric", "segment", "window")
     family = GaugeMetricFamily("headrace_metric_value", said, labels=labels)
     left_out = 0

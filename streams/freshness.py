@@ -3,8 +3,10 @@
 - **Events**: how long after their own time their records were written.
 - **Entity states**: how long before an event its entity's newest one was.
 - **Models**: how long before an event the newest label was that the served model had learned; and
-  by how much the served answer's loss exceeds the newest model's, just before that learns the
-  example: the *regret* of serving a model that lags.
+  how the newest model does, just before it learns the example (prequential). Where labels come
+  late, that one knows labels that were true only after the event, which no served model can know:
+  then the two are not compared. Where it knows none, the difference of their losses is the
+  *regret* of serving a model that lags.
 - **Labels**: how long they take where they say true, to be held against all of them.
 
 All are counted by whole batches, and all names are in docs/metrics.md.
@@ -98,7 +100,13 @@ class Freshest:
         self._true_delay = Names(lambda delay_ms: f"true_delay:{number_bucket(delay_ms)}")
 
     def take(
-        self, tally: Tally, example: Mapping[str, Any], fresh: Answer | None, age_ms: int | None
+        self,
+        tally: Tally,
+        example: Mapping[str, Any],
+        fresh: Answer | None,
+        age_ms: int | None,
+        *,
+        later: bool,
     ) -> None:
         """Count an example.
 
@@ -109,6 +117,8 @@ class Freshest:
         age_ms
             How much older than the event the newest label was that its served model had learned;
             None if it had learned none.
+        later
+            Whether the newest model has learned a label that was true only after the event.
         """
         label, cell = example["label"], tally.cell(example["event_time"]).values
         if age_ms is not None:
@@ -122,11 +132,15 @@ class Freshest:
                 cell[name] += n
         served = (example["prediction"], example["score"], example["probabilities"])
         before, after = self._of(label, served), self._of(label, fresh[:3])
-        if before is not None and after is not None:
-            regret = before - after
-            cell["regret.n"] += 1
-            cell["regret.loss"] += regret
-            cell["regret.loss_squared"] += regret * regret
+        if before is None or after is None:
+            return
+        if later:
+            cell["fresh.later"] += 1
+            return
+        regret = before - after
+        cell["equal.n"] += 1
+        cell["equal.loss"] += regret
+        cell["equal.loss_squared"] += regret * regret
 
     def _of(self, label: Any, answer: tuple[Any, ...]) -> int | None:
         return None if self._loss is None or answer[0] is None else self._loss(label, *answer)

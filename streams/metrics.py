@@ -7,7 +7,7 @@ baseline (``baseline.majority.accuracy``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from math import inf
 
 from headrace.streams.binned import gap, quantile, quantile_within, rank_of
@@ -22,6 +22,7 @@ from headrace.streams.outcomes import MILLION
 from headrace.streams.pipeline import Cost
 from headrace.streams.plan import Plan
 from headrace.streams.totals import PLAIN, Totals, family_sum, plain
+from headrace.streams.withholding import judged
 
 COUNTS = (
     "events",
@@ -74,18 +75,6 @@ REJECTED, VIOLATION = "rejected", "violation"
 CLASSES_TOLD = 20
 """Of so many classes the share of answers is told, the most frequent ones."""
 
-DEPENDENCE = 0.1
-"""From this gap on between the delays of labels, and beyond chance, delay depends on the label."""
-
-OF_OUTCOMES = frozenset(
-    (
-        *("auc", "accuracy", "precision", "recall", "f1", "true_share", "cost", "log_loss"),
-        *("brier", "calibration_error", "calibration_bias", "macro_f1", "mae", "rmse", "r2"),
-        *("covered", "regret"),
-    )
-)
-"""Metrics of predictors, and of outcomes."""
-
 SEGMENT_COUNTS = ("events", "labelled")
 """Counts that are said of segments. There are so many windows of segments that each metric more
 costs a tenth of what MONITOR costs; ``accuracy``'s detail has what precision and others are of."""
@@ -123,18 +112,26 @@ class Metrics:
             Whether it is one segment's: then only what tells segments apart.
         """
         if segment:
-            return dict(self._of_segment(totals))
+            return self._fairly(dict(self._of_segment(totals)), totals, segment=True)
         found = dict(self._counted(totals)) if totals else {"events": Figure(0.0, 0)}
         found.update(self._inputs(totals))
         found.update(self._outputs(totals))
         found["coverage"] = coverage(totals)
         found.update(self._predictor("outcome", "", totals))
-        found.update(self._predictor("fresh", "fresh.", totals))
+        found.update(_with_later(self._predictor("fresh", "fresh.", totals), totals))
         for name in self._baselines:
             found.update(self._predictor(f"baseline.{name}", f"baseline.{name}.", totals))
         found.update(_regret(totals))
         found.update(self._passage(totals))
-        return found
+        return self._fairly(found, totals, segment=False)
+
+    def _fairly(
+        self, figures: dict[str, Figure], totals: Totals, *, segment: bool
+    ) -> dict[str, Figure]:
+        """Withhold what the labels that came are no fair sample for; of events without JOIN none
+        is missing.
+        """
+        return judged(figures, totals, self._task, segment=segment) if self._joined else figures
 
     def _of_segment(self, totals: Totals) -> Named:
         """Say how much a segment has, and the first thing to know of each predictor."""
@@ -252,39 +249,31 @@ def coverage(totals: Totals) -> Figure:
     return Figure(plain(totals, "labelled") / events, events)
 
 
+def _with_later(figures: Named, totals: Totals) -> Named:
+    """Say of each figure of the newest model how often it knew more than any served one could."""
+    get = totals.get(PLAIN, {}).get
+    later, equal = get("fresh.later", 0), get("equal.n", 0)
+    for name, figure in figures:
+        told = {**figure.detail, "later": later / (later + equal)} if later + equal else {}
+        yield name, figure._replace(detail=told or figure.detail)
+
+
 def _regret(totals: Totals) -> Named:
-    """Return by how much the served answers' loss exceeds that of the newest model's."""
+    """Return by how much the served answers' loss exceeds that of the newest model's.
+
+    Of the examples alone before which both knew the same labels, but for what the served one lagged
+    (docs/metrics.md).
+    """
     family = totals.get(PLAIN, {})
-    n = family.get("regret.n", 0)
+    n = family.get("equal.n", 0)
     if n:
-        loss, squared = (whole(family, f"regret.{name}") for name in ("loss", "loss_squared"))
+        loss, squared = (whole(family, f"equal.{name}") for name in ("loss", "loss_squared"))
         yield "regret", mean(loss, squared, n, MILLION, least=-inf)
 
 
 def _ages_ms(wait_ms: int) -> list[int]:
     """Return the ages at which coverage is told, youngest first."""
     return sorted({max(1, wait_ms // part) for part in AGES})
-
-
-def fair(figures: dict[str, Figure]) -> dict[str, Figure]:
-    """Return what is to be said of a window whose labels are not all in.
-
-    Where their delay depends on what they say, those that are in are no fair sample: what is said
-    of outcomes has no value and no interval, and ``detail["withheld"]``.
-    """
-    found = figures.get("label_delay_gap")
-    if found is None or (found.value or 0.0) <= max(DEPENDENCE, found.detail.get("chance", 1.0)):
-        return figures
-    return {
-        name: Figure(None, figure.support, {**_uncertain(figure.detail), "withheld": 1.0})
-        if name in OF_OUTCOMES or name.startswith(("fresh.", "baseline."))
-        else figure
-        for name, figure in figures.items()
-    }
-
-
-def _uncertain(detail: Mapping[str, float]) -> dict[str, float]:
-    return {name: part for name, part in detail.items() if name not in {"low", "high"}}
 
 
 def _cost(plan: Plan) -> Cost | None:

@@ -42,6 +42,7 @@ def tail(
     as_json: AsJson = False,
 ) -> None:
     """Show the records of one of a pipeline's topics, decoded, as they are committed."""
+    from headrace.app.notes import note_of
     from headrace.app.services import find_kafka
     from headrace.app.settings import settings_from
     from headrace.app.showing import json_line, plain_line
@@ -58,6 +59,8 @@ def tail(
     line = json_line if as_json else plain_line
     for record, found in reading:
         fields = readable(found) if what == "counts" and not as_json else found
+        if what == "metrics" and not as_json and (note := note_of(found)):
+            fields = {**fields, "note": note}
         sys.stdout.write(line(record, fields) + "\n")
         if follow:
             sys.stdout.flush()

@@ -15,6 +15,7 @@ from headrace.app.demo.view import Quality
 from headrace.app.drawing import count_text, number_text
 from headrace.app.stack.jars import locked
 from headrace.app.values import Values, count_of, drift_of, letters_of, value_of
+from headrace.streams.withholding import REASONS, WITHHELD
 
 PARTS = (
     "headrace",
@@ -72,6 +73,8 @@ def summary_of(
         "auc": model.auc,
         "log_loss": model.log_loss,
         "accuracy": model.accuracy,
+        "withheld": count_of(whole, WITHHELD),
+        "coverage": value_of(whole, "coverage"),
         "baselines": {name: asdict(quality_of(whole, name)) for name in baselines},
         "model_version": run["model_version"],
         "learned_to": run["learned_to"],
@@ -126,6 +129,11 @@ def sentences(summary: Summary) -> list[str]:
         f" {count_text(s['latency_ms_p50'])}, p99 {count_text(s['latency_ms_p99'])} ms, by the"
         " events' timestamps and this reader's clock.",
     ]
+    if s["withheld"]:
+        said.append(
+            f"Nothing is said of outcomes: {REASONS[s['withheld']]}, and {s['coverage']:.0%} of the"
+            " predictions have one."
+        )
     if s["drift"]:
         largest = list(s["drift"].items())[:3]
         named = ", ".join(f"{name} {psi:.2f}" for name, psi in largest)

@@ -9,6 +9,7 @@ from typing import Any
 from headrace.app.top.observed import Observed, newest_with
 from headrace.app.top.series import Series
 from headrace.app.values import Value, Values, count_of, drift_of, letters_of, value_of
+from headrace.streams.withholding import IN_SHORT, WITHHELD
 
 METRICS = (
     "auc",
@@ -136,6 +137,8 @@ class Frame:
         Length of the windows that are shown.
     window_end_ms, coverage
         Of the window that ``metrics`` speak of.
+    withheld
+        Why nothing newer is said of outcomes, in a few words; empty if something is.
     settled_end_ms
         End of the newest window for which no label is awaited any more.
     drift_end_ms
@@ -160,6 +163,7 @@ class Frame:
     window: str = ""
     window_end_ms: int | None = None
     coverage: float | None = None
+    withheld: str = ""
     settled_end_ms: int | None = None
     metrics: Sequence[Metric] = ()
     drift_end_ms: int | None = None
@@ -199,8 +203,7 @@ def frame_of(
         Of windows; None: the longest.
     """
     whole = observed.whole()
-    lengths = observed.lengths()
-    length = length or (lengths[-1] if lengths else "")
+    length = length or next(reversed(observed.lengths()), "")
     windows = observed.windows(length)
     end_ms, values = _judged(windows)
     settled_end_ms, settled = _judged([each for each in windows if _is_final(each[1])])
@@ -216,6 +219,7 @@ def frame_of(
         window=length,
         window_end_ms=end_ms,
         coverage=value_of(values, "coverage"),
+        withheld=_withheld(windows, whole, end_ms),
         settled_end_ms=settled_end_ms,
         metrics=list(_metrics(values, settled, whole, windows)),
         drift_end_ms=drift_end_ms,
@@ -294,6 +298,16 @@ def _judged(windows: Sequence[tuple[int, Values]]) -> tuple[int | None, Values]:
     found = (newest_with(windows, name) for name in _OF_TASK)
     best = max(found, key=lambda each: each[0] or 0)
     return best if best[0] is not None else (None, {})
+
+
+def _withheld(windows: Sequence[tuple[int, Values]], whole: Values, end_ms: int | None) -> str:
+    """Return why newer windows than the one that is shown, or the whole run, are not judged."""
+    newer = [values for end, values in windows if end_ms is None or end > end_ms]
+    for values in (*reversed(newer), whole):
+        reason = count_of(values, WITHHELD)
+        if reason:
+            return IN_SHORT[reason]
+    return ""
 
 
 def _is_final(values: Values) -> bool:

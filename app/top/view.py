@@ -183,6 +183,8 @@ def _quality_title(frame: Frame, *, settled: bool) -> str:
     if not frame.window:
         return "Quality"
     covered = "" if frame.coverage is None else f", {frame.coverage:.0%} labelled"
+    if frame.withheld:  # there is no room for both
+        covered = f"; withheld: {frame.withheld}"
     said = f"Quality: {frame.window} to {moment_text(frame.window_end_ms)}{covered}"
     if not settled or frame.settled_end_ms in (None, frame.window_end_ms):
         return said
@@ -277,7 +279,7 @@ def _model(frame: Frame) -> Text:
     if model.get("commit_ms") is not None:
         said += f"; commit {model['commit_ms']:.0f} ms"
     if model.get("regret") is not None:
-        said += f"; regret {number_text(model['regret'])}"
+        said += f"; regret {number_text(model['regret'])}"  # on equal terms (docs/metrics.md)
     return Text(said, overflow="ellipsis", no_wrap=True)
 
 

@@ -81,6 +81,18 @@ class ModelLag:
         newest = self._newest[known - 1] if known > oldest else NO_LABEL
         return None if newest == NO_LABEL else max(0, event_time_ms - newest)
 
+    def knows_after(self, event_time_ms: int) -> bool:
+        """Return whether any label that has come was true only after an event.
+
+        Examples
+        --------
+        >>> lag = ModelLag()
+        >>> lag.add(0, 1_000)
+        >>> lag.knows_after(999), lag.knows_after(1_000)
+        (True, False)
+        """
+        return bool(self._newest) and self._newest[-1] > event_time_ms
+
     def state(self) -> tuple[bytes, bytes, bytes]:
         """Return what is remembered, the same for the same examples."""
         kept = (self._offsets, self._times, self._newest)

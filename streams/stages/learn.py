@@ -200,7 +200,8 @@ class LearnStage:
         """Count how the served prediction did, and how the newest model would have done."""
         asked = example["learned_to"], example["event_time"]
         self._observer.outcome(output.tally, example, self._lag.of(*asked))
-        self._freshest.take(output.tally, example, fresh, self._lag.age_ms(*asked))
+        age_ms, later = self._lag.age_ms(*asked), self._lag.knows_after(example["event_time"])
+        self._freshest.take(output.tally, example, fresh, age_ms, later=later)
 
     def _learn(
         self, x: dict[str, Any], record: Record, example: dict[str, Any], output: Output

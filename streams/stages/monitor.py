@@ -28,6 +28,7 @@ from headrace.streams.stages.lookout import Lookout
 from headrace.streams.stages.output import Output
 from headrace.streams.stages.terms import Terms, fresh_meta, newest_spans
 from headrace.streams.stages.turn import META, REFERENCE, SEGMENT_REFERENCES, Turn
+from headrace.streams.withholding import fair
 
 STAGES = frozenset({"score", "route", "join", "learn", "monitor"})
 NAME_CHARS_MAX = 1_000
@@ -158,7 +159,8 @@ class MonitorStage:
         for span in spans:
             for segment in self._ledger.segments(span):
                 totals = self._ledger.total_so_far(view, span, segment, unposted)
-                self._bulletin.show(self._bulletin.figures(totals, segment), segment, span)
+                figures = self._bulletin.figures(totals, segment)
+                self._bulletin.show(figures if span is None else fair(figures), segment, span)
         # A restore comes here with each of its chunks: then the sums need not be made anew.
         self._ledger.keep_only(spans)
 

@@ -22,7 +22,7 @@ from functools import partial
 from typing import Any
 
 from headrace.streams.drift import SUPPORT_MIN, Reference, is_watched
-from headrace.streams.metrics import DEAD_LETTERS, fair
+from headrace.streams.metrics import DEAD_LETTERS
 from headrace.streams.observe import ALL, NO_TILE, VERSION
 from headrace.streams.protocol.stage import View
 from headrace.streams.records import Emit, Record
@@ -32,6 +32,7 @@ from headrace.streams.stages.lookout import COHORTS, Lookout
 from headrace.streams.stages.terms import Meta, Terms, newest_spans
 from headrace.streams.summing import Placed
 from headrace.streams.totals import OTHER, Totals, family_sum, plain
+from headrace.streams.withholding import fair
 
 META = "m"
 REFERENCE, SEGMENT_REFERENCES = "r", "s"

@@ -106,7 +106,7 @@ def count_outcomes(
         fresh = label, learned.fresh[position]
         for name, n in [*_outcome("fresh", *fresh), *_spread("fresh", *fresh)]:
             truth.count(name, time_ms, n)
-        _count_regret(truth, example, fresh)
+        _count_regret(truth, example, fresh, times[:position])
 
 
 def _count_ages(truth: Truth, example: dict[str, Any], age_ms: int | None) -> None:
@@ -120,11 +120,20 @@ def _count_ages(truth: Truth, example: dict[str, Any], age_ms: int | None) -> No
         truth.count(f"model_age:{number_bucket(age_ms)}", time_ms)
 
 
-def _count_regret(truth: Truth, example: dict[str, Any], fresh: tuple[bool, float]) -> None:
+def _count_regret(
+    truth: Truth,
+    example: dict[str, Any],
+    fresh: tuple[bool, float],
+    known: npt.NDArray[np.int64],
+) -> None:
+    """Count it where the newest model knew no label that was true only after the event."""
+    if np.any(known > example["event_time"]):
+        truth.count("fresh.later", example["event_time"])
+        return
     regret = _log_loss(example["label"], example["score"]) - _log_loss(*fresh)
-    truth.count("regret.n", example["event_time"])
-    truth.count("regret.loss", example["event_time"], regret)
-    truth.count("regret.loss_squared", example["event_time"], regret * regret)
+    truth.count("equal.n", example["event_time"])
+    truth.count("equal.loss", example["event_time"], regret)
+    truth.count("equal.loss_squared", example["event_time"], regret * regret)
 
 
 def _lag(

@@ -22,6 +22,7 @@ OF_SEGMENTS = (
     "events", "labelled", "coverage", "accuracy", "log_loss",
     "baseline.majority.accuracy", "baseline.left_late.accuracy",
 )  # fmt: skip
+OF_OUTCOMES = ("accuracy", "log_loss", "brier", "regret")
 FLOAT_ERROR = 1e-9
 MILLIONTHS = 2e-6  # each value is rounded to one, before it is squared too
 
@@ -91,8 +92,8 @@ def _figures(values: Mapping[str, int]) -> dict[str, float]:
         found["coverage"] = values.get("labelled", 0) / values["events"]
         found["answered.true"] = values.get("answer:true", 0) / values["scored"]
     found.update(_inputs(values))
-    if values.get("regret.n"):
-        found["regret"] = values["regret.loss"] / (1_000_000 * values["regret.n"])
+    if values.get("equal.n"):
+        found["regret"] = values["equal.loss"] / (1_000_000 * values["equal.n"])
     for prefix, name in (
         ("outcome", ""), ("fresh", "fresh."), ("baseline.majority", "baseline.majority."),
         ("baseline.left_late", "baseline.left_late."),
@@ -134,10 +135,30 @@ def _compare(
         }
         known = [name for name in found if not name.startswith(("psi.", "outside."))]
         report.same("metrics", f"metrics of {where}", sorted(known), sorted(wanted))
+    reason = _withheld(found, wanted)
     for name, value in wanted.items():
         said = found.get(name)
         given = None if said is None else said["value"]
-        report.same("metrics", f"{name} of {where}", given, value)
+        if reason and name.endswith(OF_OUTCOMES):
+            told = None if said is None else said["detail"].get("withheld")
+            report.same("metrics", f"{name} of {where}", (given, told), (None, reason))
+        else:
+            report.same("metrics", f"{name} of {where}", given, value)
+    if "accuracy" in wanted and where.startswith(("the whole run", "all,")):
+        report.same("metrics", f"withheld of {where}", found["withheld"]["value"], reason)
+
+
+def _withheld(found: Mapping[str, Any], wanted: Mapping[str, float]) -> float:
+    """Return why nothing may be said of outcomes; 0 if it may be."""
+    if "accuracy" not in wanted or wanted["coverage"] >= 0.9:
+        return 0.0
+    told = found["accuracy"]["detail"]
+    if 0 in (told["tp"] + told["fn"], told["fp"] + told["tn"]):
+        return 2.0
+    gap = found.get("label_delay_gap")
+    if gap is None or gap["value"] is None:
+        return 0.0
+    return 1.0 if gap["value"] > max(0.1, gap["detail"].get("chance", 1.0)) else 0.0
 
 
 def _compare_letters(whole: Mapping[str, Any], truth: Truth, report: Report) -> None:

@@ -14,7 +14,8 @@ from headrace.app.values import Value, Values
 
 KEYS = {
     "events", "predictions", "dead_letters", "dead_letters_by_reason", "labels", "examples",
-    "waiting", "expired", "unscored", "auc", "log_loss", "accuracy", "baselines", "model_version",
+    "waiting", "expired", "unscored", "auc", "log_loss", "accuracy", "withheld", "coverage",
+    "baselines", "model_version",
     "learned_to", "model_lag_p50", "model_lag_p99", "label_delay_ms_p50", "latency_ms_p50",
     "latency_ms_p99", "drift", "in_step", "slices", "seconds", "setup_seconds", "worker_restarts",
     "versions",
@@ -70,6 +71,17 @@ def test_people_read_the_same() -> None:
         assert wanted in text, wanted
     assert "started again" not in text
     assert "again 2 times" in " ".join(sentences({**SUMMARY, "worker_restarts": 2}))
+
+
+def test_outcomes_that_are_withheld_are_said_to_be() -> None:
+    whole = {**WHOLE, "withheld": 2.0, "coverage": 0.19}
+    found = summary_of(values(whole), DAY, ["majority"], Latency(20.0, 40.0, 998), RUN)
+    assert (found["withheld"], found["coverage"]) == (2, 0.19)
+    (said,) = [each for each in sentences(found) if "outcomes" in each]
+    assert said == (
+        "Nothing is said of outcomes: all labels that came are of one class, and 19% of the"
+        " predictions have one."
+    )
 
 
 def test_whoever_keeps_it_up_is_told_where_it_is() -> None:

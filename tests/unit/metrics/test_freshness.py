@@ -87,10 +87,15 @@ def example(label: Any, said: Any, score: float | None, probabilities: Any = Non
     }  # fmt: skip
 
 
-def learned(plan: Plan, *asked: tuple[Any, Answer | None], age_ms: int | None = None) -> Totals:
+def learned(
+    plan: Plan,
+    *asked: tuple[Any, Answer | None],
+    age_ms: int | None = None,
+    later: bool = False,
+) -> Totals:
     tally, counter = Tally(HOUR), Freshest(plan)
     for each, fresh in asked:
-        counter.take(tally, each, fresh, age_ms)
+        counter.take(tally, each, fresh, age_ms, later=later)
     return counted(tally).get(0, {})
 
 
@@ -106,6 +111,21 @@ def test_regret_is_what_the_newest_model_would_have_saved() -> None:
     assert found.support == 3
     assert found.detail["low"] < 0 < regret < found.detail["high"]
     assert figures["fresh.log_loss"].value == pytest.approx(sum(fresh) / 3, abs=1e-6)
+    assert figures["fresh.log_loss"].detail["later"] == 0
+
+
+def test_a_model_that_knows_what_was_true_only_after_the_event_is_not_compared() -> None:
+    asked = (example(True, True, 0.5), Answer(True, 0.9))
+    totals = learned(PLAN, asked, later=True)
+    figures = Metrics(PLAN).figures(totals)
+    assert "regret" not in figures
+    assert figures["fresh.log_loss"].value == pytest.approx(-log(0.9), abs=1e-6)
+    assert figures["fresh.log_loss"].detail["later"] == 1
+    for family, counts in learned(PLAN, asked, asked, asked).items():
+        add_values(totals, {f"{family}:{key}" if family else key: n for key, n in counts.items()})
+    figures = Metrics(PLAN).figures(totals)
+    assert figures["regret"].support == 3
+    assert figures["fresh.auc"].detail["later"] == 0.25
 
 
 def test_regret_of_other_tasks() -> None:
@@ -135,12 +155,12 @@ def test_without_a_label_or_an_answer_there_is_nothing_to_compare(each: Any, fre
 def test_what_was_served_without_an_answer_has_no_regret() -> None:
     found = learned(PLAN, (example(False, None, None), Answer(True, 0.5)))
     assert found[""]["fresh.fp"] == 1
-    assert "regret.n" not in found[""]
+    assert "equal.n" not in found[""]
     assert "regret" not in Metrics(PLAN).figures(found)
     class_without = learned(CLASSES, (example("a", "a", None), Answer("a", 1.0, {"a": 1.0})))
-    assert "regret.n" not in class_without[""]
+    assert "equal.n" not in class_without[""]
     score_without = learned(PLAN, (example(True, True, None), Answer(True, 0.5)))
-    assert "regret.n" not in score_without[""]
+    assert "equal.n" not in score_without[""]
 
 
 def test_models_have_an_age_and_labels_that_say_true_a_delay_of_their_own() -> None:

@@ -282,8 +282,8 @@ def test_segments_are_bounded() -> None:
 
 def test_versions_are_told_apart_in_the_whole_run() -> None:
     log, runner = Log(), monitor()
-    for version, (tp, fn) in enumerate(((3, 1), (1, 3)), 1):
-        values = {"outcome.tp": tp, "outcome.fn": fn, "labelled": 4, "events": 8}
+    for version, (tp, fp) in enumerate(((3, 1), (1, 3)), 1):
+        values = {"outcome.tp": tp, "outcome.fp": fp, "labelled": 4, "events": 8}
         runner.run([log.count("learn", 0, values, mark=0.5)])
         runner.run([log.count("learn", None, values, segment=f"version:{version}")])
     runner.run([log.barrier()])

@@ -49,6 +49,14 @@ def observed() -> Observed:
     return found
 
 
+def test_what_is_withheld_of_newer_windows_or_of_the_run_is_told(observed: Observed) -> None:
+    assert frame_of(STANDING, observed, rises(), 100.0).withheld == ""
+    observed.take([metric("withheld", 2.0)])
+    assert frame_of(STANDING, observed, rises(), 100.0).withheld == "one class alone"
+    observed.take([metric("withheld", 1.0, "1d", LATER_MS), metric("auc", None, "1d", LATER_MS)])
+    assert frame_of(STANDING, observed, rises(), 100.0).withheld == "label delays differ"
+
+
 def test_metrics_are_of_the_newest_window_with_answers_and_of_the_run(observed: Observed) -> None:
     frame = frame_of(STANDING, observed, rises(), 100.0)
     assert (frame.window, frame.window_end_ms, frame.coverage) == ("1d", NOON_MS, 0.9)

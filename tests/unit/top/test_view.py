@@ -59,6 +59,12 @@ def test_a_higher_terminal_shows_more_and_never_more_than_it_has() -> None:
     assert "34,599" in text(FRAME, 80, 34)
 
 
+def test_it_is_said_that_newer_windows_are_withheld() -> None:
+    shown = replace(FRAME, withheld="one class alone")
+    assert "UTC; withheld: one class alone" in text(shown, 80, 24)
+    assert "withheld" not in text(FRAME, 80, 24)
+
+
 def test_a_wide_terminal_shows_what_it_costs_that_models_lag() -> None:
     assert "commit 14 ms; regret 0.002" in text(FRAME, 100)
 
