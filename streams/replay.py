@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from headrace.streams.duration import duration_ms
 from headrace.streams.event import Event
 from headrace.streams.flow import StageParts
 from headrace.streams.observe import ALL
+from headrace.streams.ordering import Ordering
 from headrace.streams.outgoing import Outgoing, in_order, outgoing_event, outgoing_label, slices
 from headrace.streams.pipeline import Labels, Pipeline
 from headrace.streams.plan import Plan, plan_of
@@ -26,6 +28,11 @@ from headrace.streams.twins.flow import MemoryFlow, checkpoints_of
 from headrace.streams.validators import told
 
 Row = Event | Mapping[str, Any]
+
+
+class OrderWarning(UserWarning):
+    """Events stand in an order in which many of them are late."""
+
 
 WAITING_ROWS_MAX = 10_000
 """So many events without a label are scored, lest they pile up."""
@@ -131,6 +138,12 @@ def replay(
     ValueError
         ``step`` is no duration, or ``partitions`` is less than 1.
 
+    Warns
+    -----
+    OrderWarning
+        More than one event in a hundred came too late, by the declared lateness: they are not in
+        the order of their times.
+
     Examples
     --------
     >>> from datetime import datetime, timedelta, timezone
@@ -165,8 +178,26 @@ def replay(
     if partitions < 1:
         raise ValueError(f"partitions is {partitions}; there is at least 1")
     plan = plan_of(pipeline)
+    ordering = Ordering(plan, partitions, marks=False, what="number")
+    records = _ordered(plan, events, labels, ordering)
+    result = replay_records(plan, records, step=step, partitions=partitions, progress=progress)
+    if not ordering.is_meant:
+        told = f"{ordering.sentence('The list of events')} Sort them by their times."
+        warnings.warn(told, OrderWarning, stacklevel=2)
+    return result
+
+
+def replay_records(
+    plan: Plan,
+    records: Iterable[Outgoing],
+    *,
+    step: str | None = None,
+    partitions: int = 1,
+    progress: Callable[[Progress], None] | None = None,
+) -> Result:
+    """Do what :func:`replay` does, with records that are ready to be published, in order."""
     flow = MemoryFlow(parts_in_memory(plan, partitions))
-    for now in _steps(flow, _ordered(plan, events, labels), step):
+    for now in _steps(flow, records, step):
         if progress is not None:
             progress(now)
     flow.finish()
@@ -189,7 +220,12 @@ def parts_in_memory(plan: Plan, partitions: int) -> StageParts:
 # -- rows
 
 
-def _ordered(plan: Plan, events: Iterable[Row], labels: Iterable[Row] | None) -> Iterator[Outgoing]:
+def _ordered(
+    plan: Plan,
+    events: Iterable[Row],
+    labels: Iterable[Row] | None,
+    ordering: Ordering | None = None,
+) -> Iterator[Outgoing]:
     declared = plan.pipeline.labels
     if labels is not None and not isinstance(declared, Labels):
         raise InputError(
@@ -198,10 +234,20 @@ def _ordered(plan: Plan, events: Iterable[Row], labels: Iterable[Row] | None) ->
         )
     event_class = plan.pipeline.events.event
     ready = _outgoing(plan, events, event_class, outgoing_event, is_label=False)
+    if ordering is not None:
+        ready = _watched(ready, ordering)
     if not isinstance(declared, Labels):
         return in_order(ready, ())
     known = _outgoing(plan, labels or (), declared.label, outgoing_label, is_label=True)
     return in_order(ready, known)
+
+
+def _watched(records: Iterable[Outgoing], ordering: Ordering) -> Iterator[Outgoing]:
+    """Pass events on, and count what would be late."""
+    for number, record in enumerate(records, 1):
+        if record.key:  # what is no event has none
+            ordering.take(record.time_ms, record.key, number)
+        yield record
 
 
 def _outgoing(

@@ -16,6 +16,7 @@ from headrace.app.cli import (
     failures,
     publish,
     remedies,
+    replay,
     run_workers,
     simulate,
     stack,
@@ -33,6 +34,7 @@ UsageError: Any = typer.BadParameter.__base__
 COMMANDS: Sequence[tuple[str, Callable[..., None], str]] = (
     ("check", check.check, check.EXAMPLE),
     ("simulate", simulate.simulate, simulate.EXAMPLE),
+    ("replay", replay.replay, replay.EXAMPLE),
     ("up", stack.up, stack.UP_EXAMPLE),
     ("down", stack.down, stack.DOWN_EXAMPLE),
     ("topics", topics.topics, topics.EXAMPLE),

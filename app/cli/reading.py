@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from headrace.app.ordering import Order
     from headrace.streams.rows import Reading
 
 _NAMES = {"tab": "\t", "\\t": "\t"}
@@ -33,6 +34,21 @@ Multiline = Annotated[
         "--multiline", help="Quoted cells may hold lines that read as rows: they are text."
     ),
 ]
+
+Sort = Annotated[bool, typer.Option("--sort", help="Events come in the order of their times.")]
+
+AsIs = Annotated[
+    bool, typer.Option("--as-is", help="Events come in the order of the file, however late.")
+]
+
+
+def order_of(*, sort: bool, as_is: bool) -> Order:
+    """Return in which order events come, as the options say it."""
+    from headrace.app.ordering import Order
+
+    if sort and as_is:
+        raise typer.BadParameter("--sort and --as-is exclude each other")
+    return Order.SORTED if sort else Order.AS_IS if as_is else Order.CHECKED
 
 
 def reading_of(

@@ -148,7 +148,8 @@ def opened(path: Path, encoding: str = "utf-8") -> Iterator[Lines]:
             lines = Lines(text, path, encoding)
             yield lines
     except (OSError, EOFError, UnicodeError, zlib.error) as error:
-        raise InputError(_told(error, path, 0 if lines is None else lines.number)) from error
+        number = 0 if lines is None else lines.number
+        raise InputError(_told(error, path, encoding, number)) from error
 
 
 def check_encoding(encoding: str) -> None:
@@ -169,7 +170,7 @@ def _text_of(path: Path, encoding: str) -> TextIO:
     return path.open(encoding=encoding, errors="surrogateescape", newline="\n")
 
 
-def _told(error: Exception, path: Path, number: int) -> str:
+def _told(error: Exception, path: Path, encoding: str, number: int) -> str:
     place = f"{path}, behind line {number}" if number else f"{path}"
     if isinstance(error, EOFError):
         return f"{place}: the .gz ends early: it was cut on its way. Fetch or write it again."
@@ -177,7 +178,8 @@ def _told(error: Exception, path: Path, number: int) -> str:
         return f"{place}: this is no gzip ({error}). Let its name end without .gz if it is not."
     if isinstance(error, gzip.BadGzipFile | zlib.error):
         return f"{place}: what follows is no sound gzip ({error}). Fetch or write it again."
-    if isinstance(error, UnicodeDecodeError):
-        said = f"{'what follows' if number else 'this'} is no {error.encoding} ({error.reason})"
+    if isinstance(error, UnicodeError):
+        why = error.reason if isinstance(error, UnicodeDecodeError) else error
+        said = f"{'what follows' if number else 'this'} is no {encoding} ({why})"
         return f"{place}: {said}. Name the file's own by --encoding."
     return f"{path}: {getattr(error, 'strerror', None) or error}."

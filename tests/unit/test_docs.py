@@ -1,5 +1,6 @@
 """The documents agree with the code: links, commands, settings, targets, and Python that runs."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -149,3 +150,24 @@ def test_the_tutorial_s_files_do_what_it_shows(tmp_path: Path) -> None:
     tuned = said("tune.py")
     assert len(tuned.splitlines()) == 3
     assert tuned in shown
+
+
+def test_the_page_of_commands_has_each_key_of_status() -> None:
+    """Keys of what is written as JSON are names that programs rely on."""
+    text = (ROOT / "docs" / "commands.md").read_text()
+    (table,) = re.findall(r"^`--json` writes one object for a pipeline.*?^Times", text, re.M | re.S)
+    modules = (
+        ROOT / "app" / "standing.py",
+        ROOT / "app" / "alerting" / "standing.py",
+        ROOT / "streams" / "engine" / "report.py",
+    )
+    keys = {
+        key.value
+        for path in modules
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Dict)
+        for key in node.keys
+        if isinstance(key, ast.Constant) and isinstance(key.value, str)
+    }
+    assert len(keys) > 30
+    assert {key for key in keys if f"`{key}`" not in table} == set()

@@ -48,8 +48,8 @@ class Raising:
 
 def test_the_commands_are_these() -> None:
     assert NAMES == [
-        "check", "simulate", "up", "down", "topics", "run", "publish", "tail", "status", "top",
-        "reset", "rebuild", "version",
+        "check", "simulate", "replay", "up", "down", "topics", "run", "publish", "tail", "status",
+        "top", "reset", "rebuild", "version",
     ]  # fmt: skip
 
 
@@ -92,6 +92,23 @@ def options(shown: str) -> list[str]:
                 "--no-quotes",
                 "--pipeline",
                 "--speed",
+            ],
+        ),
+        (
+            "replay",
+            [
+                "--as-is",
+                "--delimiter",
+                "--encoding",
+                "--events",
+                "--json",
+                "--labels",
+                "--multiline",
+                "--no-quotes",
+                "--partitions",
+                "--pipeline",
+                "--sort",
+                "--step",
             ],
         ),
         ("tail", ["--follow", "--json", "--last", "--no-follow"]),

@@ -271,6 +271,11 @@ def test_an_encoding_that_is_told_is_read(tmp_path: Path, encoding: str, name: s
     ("content", "encoding", "said"),
     [
         (table("").encode("utf-16")[:-1], "utf-16", ", behind line 1: what follows is no utf-16"),
+        (
+            table("").encode(),
+            "utf-16",
+            ": this is no utf-16 (UTF-16 stream does not start with BOM",
+        ),
         (b"\xffbc", "ascii", ", line 1: character 1: byte 0xff is no ascii."),
     ],
 )
