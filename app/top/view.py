@@ -23,6 +23,7 @@ from headrace.app.drawing import (
     number_text,
     sparkline,
 )
+from headrace.app.top.columns import Column, table_of
 from headrace.app.top.frame import Frame, Metric, Worker
 from headrace.app.top.room import Room, room_for
 
@@ -36,10 +37,17 @@ _NAMES = {
 }
 _BASELINES_SHOWN = 2
 _SPARKS = 7
+_SPARKS_LEAST = 3
+_FRAME = 4
+"""Columns that a panel's frame takes."""
+
 _SURE = 96
 """From so many columns on there is room to say how sure a metric is, with fewer bars."""
 
 _SPARKS_SURE = 13
+_TEXT = 2
+"""The column of an alert that may be cut off: the others are numbers, or short."""
+
 _STATES = {"running": "green", "stopping": "dim"}
 
 
@@ -75,25 +83,26 @@ class Picture:
         yield from trouble
         yield _alerts(frame, room)
         if wide:
+            half = options.max_width // 2 - _FRAME
             top = Table.grid(expand=True, padding=0)
             top.add_column(ratio=1)
             top.add_column(ratio=1)
             top.add_row(
-                Panel(_flow(frame), title="Flow, per second", border_style="cyan"),
-                Panel(_stages(frame), title="Lag, in offsets", border_style="green"),
+                Panel(_flow(frame, half), title="Flow, per second", border_style="cyan"),
+                Panel(_stages(frame, half), title="Lag, in offsets", border_style="green"),
             )
             yield top
             sure = options.max_width >= _SURE
-            quality = _metrics(frame, room, settled=True, sure=sure)
+            quality = _metrics(frame, room, options.max_width - _FRAME, settled=True, sure=sure)
             title = _quality_title(frame, settled=sure)
             yield Panel(quality, title=title, border_style="blue")
             drift = _drift(frame, room, columns)
             yield Panel(drift, title=_drift_title(frame), border_style="magenta")
         else:
-            yield _flow(frame)
-            yield _stages(frame)
+            yield _flow(frame, options.max_width)
+            yield _stages(frame, options.max_width)
             yield Text(_quality_title(frame, settled=False), style="bold")
-            yield _metrics(frame, room, settled=False, sure=False)
+            yield _metrics(frame, room, options.max_width, settled=False, sure=False)
             yield Text(_drift_title(frame), style="bold")
             yield _drift(frame, room, columns)
         yield _model(frame)
@@ -114,14 +123,14 @@ def _head(frame: Frame, keys: str) -> Table:
 def _alerts(frame: Frame, room: Room) -> RenderableType:
     if not frame.alerts:
         return Text("alerts: none", style="green")
-    table = Table.grid(padding=(0, 2))
-    for _ in range(5):
-        table.add_column(no_wrap=True)
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for number in range(5):
+        table.add_column(no_wrap=number != _TEXT)
     for alert in frame.alerts[: room.alerts]:
         table.add_row(
             Text(f"alert {alert['state']}", style="bold red"),
             alert["kind"],
-            Text(_what(alert)),
+            Text(_what(alert), overflow="ellipsis", no_wrap=True),
             f"since {moment_text(alert['since'], short=True)}",
             f"×{alert['strength']:.1f}",
         )
@@ -138,40 +147,38 @@ def _what(alert: Mapping[str, Any]) -> str:
     return f"{alert['what']}{segment}" + (f" and {more} more" if more > 0 else "")
 
 
-def _flow(frame: Frame) -> Table:
-    table = Table.grid(expand=True, padding=(0, 1, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(justify="right", no_wrap=True, style="bold")
-    table.add_column(no_wrap=True, style="cyan", width=_SPARKS)
-    for flow in frame.flows:
-        table.add_row(
-            flow.name,
-            "" if flow.total is None else f"{flow.total:,}",
-            count_text(flow.rate),
-            _levels(flow.rates[-_SPARKS:]),
-        )
-    latency = frame.latency_ms
-    p50, p99 = (count_text(latency.get(name)) for name in ("p50", "p99"))
-    table.add_row("latency, ms", f"p50 {p50}", "p99", Text.assemble((p99, "default")))
-    return table
+def _flow(frame: Frame, width: int) -> Table:
+    p50, p99 = (count_text(frame.latency_ms.get(name)) for name in ("p50", "p99"))
+    totals = ["" if flow.total is None else f"{flow.total:,}" for flow in frame.flows]
+    rates = [count_text(flow.rate) for flow in frame.flows]
+    bars = [_levels(flow.rates[-_SPARKS:]) for flow in frame.flows]
+    names = [flow.name for flow in frame.flows]
+    columns = [
+        Column("", list(map(Text, [*names, "latency, ms"])), right=False),
+        Column("", list(map(Text, [*totals, f"p50 {p50}"])), 1),
+        Column("", [Text.assemble((rate, "bold")) for rate in [*rates, f"p99 {p99}"]]),
+        Column("", list(map(Text, [*bars, ""])), 2, right=False, style="cyan", least=_SPARKS_LEAST),
+    ]
+    return table_of(columns, width, heads=False)
 
 
-def _stages(frame: Frame) -> Table:
-    table = Table.grid(expand=True, padding=(0, 1, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(justify="right", no_wrap=True, style="bold")
-    table.add_column(justify="right", no_wrap=True, style="dim")
-    table.add_column(no_wrap=True, style="cyan", max_width=_SPARKS)
+def _stages(frame: Frame, width: int) -> Table:
+    behind, most_of, bars = [], [], []
     for stage in frame.stages:
         lags = {task: lag for task, lag in stage.lags.items() if lag is not None}
         most = max(lags, key=lambda task: lags[task], default="")
         several = len(lags) > 1 and lags[most] > 0
-        said = f"task {most.rsplit('/', 1)[-1]}: {lags[most]:,}" if several else ""
-        levels = _levels(list(lags.values())) if several and len(lags) <= _SPARKS else ""
-        lag = "not started" if stage.lag is None else f"{stage.lag:,}"
-        table.add_row(stage.name, lag, said, levels)
-    return table
+        most_of.append(f"task {most.rsplit('/', 1)[-1]}: {lags[most]:,}" if several else "")
+        shown = several and len(lags) <= _SPARKS
+        bars.append(_levels(list(lags.values())) if shown else "")
+        behind.append("not started" if stage.lag is None else f"{stage.lag:,}")
+    columns = [
+        Column("", [Text(stage.name) for stage in frame.stages], right=False),
+        Column("", [Text.assemble((lag, "bold")) for lag in behind]),
+        Column("", list(map(Text, most_of)), 1, style="dim"),
+        Column("", list(map(Text, bars)), 2, right=False, style="cyan", least=_SPARKS_LEAST),
+    ]
+    return table_of(columns, width, heads=False)
 
 
 def _levels(values: Sequence[float]) -> str:
@@ -191,33 +198,33 @@ def _quality_title(frame: Frame, *, settled: bool) -> str:
     return f"{said}; final to {moment_text(frame.settled_end_ms, short=True)}"
 
 
-def _metrics(frame: Frame, room: Room, *, settled: bool, sure: bool) -> RenderableType:
+def _metrics(frame: Frame, room: Room, width: int, *, settled: bool, sure: bool) -> RenderableType:
     if not frame.metrics:
         return Text("nothing yet: no prediction has met its label", style="dim")
-    names = list(frame.metrics[0].baselines)[:_BASELINES_SHOWN]
-    table = Table(box=None, pad_edge=False, expand=True, padding=(0, 1))
-    table.add_column("", no_wrap=True)
-    table.add_column(frame.window, justify="right", no_wrap=True)
-    if sure:
-        table.add_column("95 %", no_wrap=True, style="dim")
+    metrics = frame.metrics[: room.metrics]
+    baselines = list(metrics[0].baselines)[:_BASELINES_SHOWN]
+    names = [_NAMES.get(each.name, each.name.replace("_", " ")) for each in metrics]
+    now = [Text.assemble((number_text(each.window), _style_of(each))) for each in metrics]
     sparks = min(room.sparks, _SPARKS_SURE) if sure else room.sparks
-    if settled:
-        table.add_column("final", justify="right", no_wrap=True)
-    table.add_column("run", justify="right", no_wrap=True)
-    table.add_column("last windows", no_wrap=True, style="blue")
-    for name in names:
-        table.add_column(name.replace("_", " "), justify="right", no_wrap=True)
-    for metric in frame.metrics[: room.metrics]:
-        table.add_row(
-            _NAMES.get(metric.name, metric.name.replace("_", " ")),
-            Text.assemble((number_text(metric.window), _style_of(metric))),
-            *([_interval(metric)] if sure else []),
-            *([number_text(metric.settled)] if settled else []),
-            number_text(metric.whole),
-            sparkline(metric.history[-sparks:]) or "–",
-            *(number_text(metric.baselines[name]) for name in names),
-        )
-    return table
+    bars = [Text(sparkline(each.history[-sparks:]) or "–") for each in metrics]
+    columns = [
+        Column("", list(map(Text, names)), right=False),
+        Column(frame.window, now),
+        Column("95 %", [Text(_interval(each)) for each in metrics], 6, right=False, style="dim"),
+        Column("final", [Text(number_text(each.settled)) for each in metrics], 4),
+        Column("run", [Text(number_text(each.whole)) for each in metrics], 1),
+        Column("last windows", bars, 5, right=False, style="blue", least=_SPARKS_LEAST),
+        *(
+            Column(
+                name.replace("_", " "),
+                [Text(number_text(each.baselines[name])) for each in metrics],
+                2 + place,
+            )
+            for place, name in enumerate(baselines)
+        ),
+    ]
+    hidden = {title for title, shown in (("95 %", sure), ("final", settled)) if not shown}
+    return table_of([each for each in columns if each.title not in hidden], width)
 
 
 def _interval(metric: Metric) -> str:
@@ -306,7 +313,7 @@ def _workers(frame: Frame, room: Room) -> RenderableType:
     for column in ("worker", "state"):
         table.add_column(column)
     for column in ("tasks", "lag", "records", "per s"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for worker in frame.workers:
         table.add_row(
             worker.name,
