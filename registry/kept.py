@@ -94,7 +94,7 @@ class VersionInfo(NamedTuple):
 
 
 class CheckpointInfo(NamedTuple):
-    """A checkpoint without its state.
+    """A checkpoint without its state: a link of its chain, which stays for ever.
 
     Attributes
     ----------
@@ -104,6 +104,10 @@ class CheckpointInfo(NamedTuple):
         Canonical digest of the state.
     signature
         HMAC that the artifact carries, in hexadecimal; empty if it carries none.
+    size_bytes
+        Of the state as it was written.
+    kept
+        Whether its state is still there (:mod:`headrace.registry.retention`).
     """
 
     offset: int
@@ -112,6 +116,7 @@ class CheckpointInfo(NamedTuple):
     signature: str
     size_bytes: int
     created_at: datetime
+    kept: bool = True
 
 
 class ServingInfo(NamedTuple):

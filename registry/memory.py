@@ -31,7 +31,7 @@ from headrace.registry.kept import (
 class _Version:
     info: VersionInfo
     declaration: str
-    chain: list[tuple[CheckpointInfo, bytes]] = field(default_factory=list)
+    chain: list[tuple[CheckpointInfo, bytes | None]] = field(default_factory=list)
 
     @property
     def head(self) -> int:
@@ -102,7 +102,7 @@ class MemoryRegistry:
     def newest_checkpoint(self, pipeline: str, version: int, upto: int) -> Checkpoint | None:
         """Return the newest checkpoint whose offset is at most ``upto``."""
         for info, state in reversed(self._chain(pipeline, version)):
-            if info.offset <= upto:
+            if info.offset <= upto and state is not None:
                 return Checkpoint(info.offset, state)
         return None
 
@@ -140,25 +140,29 @@ class MemoryRegistry:
 
     def checkpoints(self, pipeline: str, version: int) -> list[CheckpointInfo]:
         """Return the chain without the states, oldest first."""
-        return [info for info, _ in self._chain(pipeline, version)]
+        chain = self._chain(pipeline, version)
+        return [info._replace(kept=state is not None) for info, state in chain]
 
     def checkpoint_state(self, pipeline: str, version: int, offset: int) -> bytes | None:
-        """Return the state of the checkpoint at an offset, None if there is none."""
+        """Return the state of the checkpoint at an offset, None if there is none any more."""
         found = [state for info, state in self._chain(pipeline, version) if info.offset == offset]
         return found[0] if found else None
 
-    def prune(self, pipeline: str, version: int, keep: int) -> int:
-        """Drop all but the newest ``keep`` checkpoints; return how many were dropped.
+    def drop_states(self, pipeline: str, version: int, offsets: Sequence[int]) -> int:
+        """Drop the states of checkpoints; return how many were dropped.
 
-        The oldest that is kept then names a predecessor that is no more.
+        The links stay: what was learned, from where and signed by whom can still be told. The
+        head's state is never dropped, whoever asks for it: a restart begins there.
         """
-        assert keep >= 1, "the head of the chain is evidence: it is never dropped"
         with self._lock:
             found = self._find(pipeline, version)
             if found is None:
                 return 0
-            dropped = max(0, len(found.chain) - keep)
-            del found.chain[:dropped]
+            dropped = 0
+            for at, (info, state) in enumerate(found.chain):
+                if info.offset in offsets and info.offset < found.head and state is not None:
+                    found.chain[at] = (info, None)
+                    dropped += 1
             return dropped
 
     # -- versions
@@ -276,7 +280,7 @@ class MemoryRegistry:
             raise unknown_version(pipeline, version)
         return found
 
-    def _chain(self, pipeline: str, version: int) -> list[tuple[CheckpointInfo, bytes]]:
+    def _chain(self, pipeline: str, version: int) -> list[tuple[CheckpointInfo, bytes | None]]:
         found = self._find(pipeline, version)
         return [] if found is None else list(found.chain)
 

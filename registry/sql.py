@@ -8,7 +8,7 @@ when they write.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, Table, and_, delete, func, insert, select, update
@@ -122,7 +122,7 @@ class SqlRegistry:
     def newest_checkpoint(self, pipeline: str, version: int, upto: int) -> Checkpoint | None:
         """Return the newest checkpoint whose offset is at most ``upto``."""
         of = and_(_of_version(checkpoint, pipeline, version), checkpoint.c.offset <= upto)
-        found = select(checkpoint.c.offset, checkpoint.c.state).where(of)
+        found = select(checkpoint.c.offset, checkpoint.c.state).where(of, _has_state)
         row = self._row(found.order_by(checkpoint.c.offset.desc()).limit(1))
         return None if row is None else Checkpoint(*row)
 
@@ -167,32 +167,30 @@ class SqlRegistry:
 
     def checkpoints(self, pipeline: str, version: int) -> list[CheckpointInfo]:
         """Return the chain without the states, oldest first."""
-        found = select(*(checkpoint.c[name] for name in _CHECKPOINT_INFO))
+        found = select(*(checkpoint.c[name] for name in _CHECKPOINT_INFO), _has_state)
         of = found.where(_of_version(checkpoint, pipeline, version))
         return [CheckpointInfo(*row) for row in self._rows(of.order_by(checkpoint.c.offset))]
 
     def checkpoint_state(self, pipeline: str, version: int, offset: int) -> bytes | None:
-        """Return the state of the checkpoint at an offset, None if there is none."""
+        """Return the state of the checkpoint at an offset, None if there is none any more."""
         of = and_(_of_version(checkpoint, pipeline, version), checkpoint.c.offset == offset)
-        row = self._row(select(checkpoint.c.state).where(of))
+        row = self._row(select(checkpoint.c.state).where(of, _has_state))
         return None if row is None else bytes(row[0])
 
-    def prune(self, pipeline: str, version: int, keep: int) -> int:
-        """Drop all but the newest ``keep`` checkpoints; return how many were dropped.
+    def drop_states(self, pipeline: str, version: int, offsets: Sequence[int]) -> int:
+        """Drop the states of checkpoints; return how many were dropped.
 
-        The oldest that is kept then names a predecessor that is no more.
+        The links stay: what was learned, from where and signed by whom can still be told. The
+        head's state is never dropped, whoever asks for it: a restart begins there.
         """
-        assert keep >= 1, "the head of the chain is evidence: it is never dropped"
         of = _of_version(checkpoint, pipeline, version)
-        kept = select(checkpoint.c.offset).where(of).order_by(checkpoint.c.offset.desc())
 
         def drop(connection: Connection) -> int:
             _lock(connection, pipeline)
-            offsets = connection.execute(kept.limit(keep)).scalars().all()
-            if not offsets:
-                return 0
-            older = and_(of, checkpoint.c.offset < min(offsets))
-            return connection.execute(delete(checkpoint).where(older)).rowcount
+            head = _head(connection, pipeline, version)
+            behind = and_(of, checkpoint.c.offset.in_(offsets), checkpoint.c.offset < head)
+            drop_state = update(checkpoint).where(behind, _has_state).values(state=None)
+            return connection.execute(drop_state).rowcount
 
         return self.database.write(drop)
 
@@ -347,6 +345,7 @@ _WITNESS = ("topic_ids", "partition_counts", "starts")
 _CHECKPOINT_INFO = (
     "offset", "previous_offset", "digest", "signature", "size_bytes", "created_at",
 )  # fmt: skip
+_has_state = checkpoint.c.state.is_not(None)
 _task_columns = select(*(task.c[name] for name in _WITNESS))
 
 

@@ -98,7 +98,7 @@ checkpoint = Table(
     Column("version", Integer, nullable=False),
     Column("offset", BigInteger, nullable=False),
     Column("previous_offset", BigInteger, nullable=False),
-    Column("state", LargeBinary, nullable=False),
+    Column("state", LargeBinary, nullable=True),
     Column("size_bytes", BigInteger, nullable=False),
     Column("digest", String(128), nullable=False),
     Column("signature", String(128), nullable=False),
@@ -111,7 +111,10 @@ checkpoint = Table(
     UniqueConstraint("model_id", "version", "offset"),
     CheckConstraint('previous_offset >= 0 AND "offset" > previous_offset', name="forward"),
 )
-"""A version's state after the examples before ``offset``: a link of its chain."""
+"""A version's state after the examples before ``offset``: a link of its chain.
+
+The link stays for ever; its state is dropped when nothing needs it any more.
+"""
 
 serving = Table(
     "serving",

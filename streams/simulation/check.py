@@ -89,7 +89,7 @@ def _states(fold: Fold) -> Wrong:
 def _models(fold: Fold) -> Wrong:
     flow, missing = fold.flow, []
 
-    read = fold.world.registry.reader(flow.name)
+    read = fold.world.registry.reader_of_all(flow.name)
 
     def checkpoint_at(offset: int) -> bytes | None:
         found = read(offset)

@@ -74,7 +74,7 @@ class Fold:
 
     def _announced(self) -> set[int]:
         registry, flow = self.world.registry, self.flow
-        read = registry.reader(flow.name)
+        read = registry.reader_of_all(flow.name)
         said = (flow.announced(record, read) for record in self.read(flow.models))
         checkpoints = (checkpoint.offset for _, checkpoint in registry.chain(flow.name))
         return {each.learned_to for each in said if each is not None}.union(checkpoints)

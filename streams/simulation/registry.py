@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from headrace.registry.memory import MemoryRegistry
 from headrace.streams.protocol.ports import Checkpoint, TaskId
 from headrace.streams.simulation.invariants import Invariant
 from headrace.streams.twins.registry import UnreliableRegistry
@@ -18,7 +20,7 @@ VERSION = 1
 SNAPSHOT_RECORDS = 12
 """After so many records a state is kept, where states are kept."""
 
-_NOW = datetime(2024, 5, 1, tzinfo=UTC)
+_BEGUN = datetime(2024, 5, 1, tzinfo=UTC)
 
 
 class SimulatedRegistry(UnreliableRegistry):
@@ -30,7 +32,8 @@ class SimulatedRegistry(UnreliableRegistry):
         def digest_of(state: bytes) -> str:
             return flow.comparable(flow.learned_from(state))
 
-        super().__init__(digest_of, clock=lambda: _NOW)
+        super().__init__(digest_of, clock=lambda: self.now)
+        self._dropped: dict[tuple[str, int], bytes] = {}
         self.world = world
         for part in world.flow.parts:
             self.register_version(part.name, "", "", {})
@@ -39,14 +42,37 @@ class SimulatedRegistry(UnreliableRegistry):
         """Return what reads the states of a pipeline's checkpoints."""
         return partial(self.checkpoint_state, pipeline, VERSION)
 
+    def reader_of_all(self, pipeline: str) -> CheckpointAt:
+        """Return what reads states that were dropped, too: for whoever checks the world."""
+
+        def read(offset: int) -> bytes | None:
+            state = self.checkpoint_state(pipeline, VERSION, offset)
+            return self._dropped.get((pipeline, offset)) if state is None else state
+
+        return read
+
     def chain(self, pipeline: str) -> list[tuple[int, Checkpoint]]:
         """Return all checkpoints, oldest first, each behind the offset of the one it builds on."""
-        read, infos = self.reader(pipeline), self.checkpoints(pipeline, VERSION)
+        read, infos = self.reader_of_all(pipeline), self.checkpoints(pipeline, VERSION)
         return [(i.previous, Checkpoint(i.offset, read(i.offset) or b"")) for i in infos]
 
     def knows(self, task: TaskId) -> bool:
         """Return whether a task was ever started: for the world, whatever fails."""
         return task in self._tasks
+
+    @property
+    def now(self) -> datetime:
+        """The world's time, in which a tick is a minute: states grow old while a world lasts."""
+        return _BEGUN + timedelta(minutes=self.world.broker.now_ms)
+
+    def drop_states(self, pipeline: str, version: int, offsets: Sequence[int]) -> int:
+        """Drop the states of checkpoints, and keep a copy for whoever checks the world."""
+        for offset in offsets:
+            # Not its own: that one falls silent in an outage.
+            state = MemoryRegistry.checkpoint_state(self, pipeline, version, offset)
+            if state is not None:
+                self._dropped[pipeline, offset] = state
+        return super().drop_states(pipeline, version, offsets)
 
     def insert_checkpoint(
         self, pipeline: str, version: int, previous: int, checkpoint: Checkpoint

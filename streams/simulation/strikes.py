@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, cast
 
+from headrace.registry.retention import Retention, unneeded_states
 from headrace.streams.protocol.ports import Committed
 from headrace.streams.records import TopicPartition
+from headrace.streams.simulation.registry import VERSION
 
 if TYPE_CHECKING:
     from headrace.streams.simulation.registry import SimulatedRegistry
@@ -21,6 +24,9 @@ LOSSES = ("expire", "headcut", "recreate")
 
 FORGET = "forget"
 """The broker is killed, and comes back without knowing what it still had to mark."""
+
+PRUNE = "prune"
+"""States of checkpoints that nobody needs any more are dropped."""
 
 WORKERS = (1, 4, 2)
 """To so many processes a role is scaled."""
@@ -138,6 +144,19 @@ def _forget(world: World, rng: Random) -> None:
         world.remove(worker)
 
 
+def _prune(world: World, rng: Random) -> None:
+    """Drop the states of checkpoints that nobody needs, in a world where a tick is a minute."""
+    every, daily = (timedelta(minutes=rng.choice([0, 30, 300])) for _ in range(2))
+    retention = Retention(every, daily, timedelta(0))
+    for flow in world.flow.parts:
+        examples = next(d for d in world.flow.roles["learn"] if world.flow.part(d) is flow)
+        oldest, _ = world.broker.bounds((examples.inputs[0], 0))
+        chain = world.registry.checkpoints(flow.name, VERSION)
+        offsets = unneeded_states(chain, retention, world.registry.now, oldest)
+        world.note("world", f"states of checkpoints of {flow.name} are dropped: {offsets}")
+        world.registry.drop_states(flow.name, VERSION, offsets)
+
+
 STRIKES: Mapping[str, Callable[[World, Random], None]] = {
     "crash": _crash,
     "pause": _pause,
@@ -150,6 +169,7 @@ STRIKES: Mapping[str, Callable[[World, Random], None]] = {
     "failover": _failover,
     "rebalance": _rebalance,
     FORGET: _forget,
+    PRUNE: _prune,
 }
 """Faults of a whole world, with what they do."""
 
@@ -167,7 +187,7 @@ OLD_OFFSETS = "oldoffsets"
 
 FAULTS = (*CALL_FAULTS, *STRIKES, OLD_OFFSETS)
 
-YOUNGER = (OLD_OFFSETS, FORGET)
+YOUNGER = (OLD_OFFSETS, FORGET, PRUNE)
 """Faults that are younger than kept seeds; how often they strike is drawn by itself."""
 
 

@@ -337,6 +337,19 @@ def pauses_kept(patch: Patch) -> None:
     patch.setattr(Inputs, "assign", assign)
 
 
+def links_dropped(patch: Patch) -> None:
+    """A state is dropped together with its link."""
+
+    def drop_states(
+        self: SimulatedRegistry, pipeline: str, version: int, offsets: Sequence[int]
+    ) -> int:
+        chain = self._models[pipeline].versions[version].chain
+        chain[:] = [link for link in chain if link[0].offset not in offsets]
+        return len(offsets)
+
+    patch.setattr(SimulatedRegistry, "drop_states", drop_states)
+
+
 def _odds(**rates: int) -> Plan:
     return Plan(faults=40, rates=rates, loss="")
 
@@ -378,4 +391,5 @@ BUGS = (
     Bug("a gap in a source", repeating.gap_in_a_source, _odds(), "product"),
     Bug("a pause kept over a revoke", pauses_kept, _odds(rebalance=20)),
     Bug("forgotten ends left to the next", forgotten_ends, _odds(forget=20, crash=5)),
+    Bug("a link dropped with its state", links_dropped, _odds(prune=20)),
 )

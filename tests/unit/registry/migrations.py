@@ -101,6 +101,24 @@ class MigrationSuite:
         assert rows(registry) == kept
         registry.close()
 
+    def test_links_without_a_state_are_no_more_in_tables_of_before(
+        self, registry: SqlRegistry
+    ) -> None:
+        migrating.migrate(registry.database, "0002")
+        assert registry.register_version("flights", "{}", "d1", {}) == 1
+        for offset in (10, 20, 30):
+            new = Checkpoint(offset, b"state")
+            assert registry.insert_checkpoint("flights", 1, offset - 10, new)
+        before = registry.checkpoints("flights", 1)
+        registry.migrate()
+        assert registry.checkpoints("flights", 1) == before
+        assert registry.drop_states("flights", 1, [10]) == 1
+        migrating.downgrade(registry.database, "0002")
+        assert registry.checkpoints("flights", 1) == before[1:]
+        registry.migrate()
+        assert registry.insert_checkpoint("flights", 1, 30, Checkpoint(40, b"state"))
+        registry.close()
+
     def test_tables_of_a_newer_headrace_are_refused(self, registry: SqlRegistry) -> None:
         registry.migrate()
         with registry.database.engine.begin() as connection:

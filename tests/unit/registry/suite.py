@@ -167,7 +167,7 @@ class RegistrySuite:
             assert registry.checkpoints(pipeline, number) == []
             assert registry.newest_checkpoint(pipeline, number, 9) is None
             assert registry.checkpoint_state(pipeline, number, 1) is None
-            assert registry.prune(pipeline, number, 1) == 0
+            assert registry.drop_states(pipeline, number, [1]) == 0
             registry.forget_checkpoints(pipeline, number)
 
     # -- looking on, cleaning up
@@ -194,25 +194,31 @@ class RegistrySuite:
         assert isinstance(newest.state, bytes)
 
     @pytest.mark.parametrize(
-        ("keep", "kept"), [(1, [40]), (3, [20, 30, 40]), (9, [10, 20, 30, 40])]
+        ("offsets", "dropped"),
+        [([10], [10]), ([10, 30, 99], [10, 30]), ([40], []), ([10, 20, 30, 40], [10, 20, 30])],
     )
-    def test_pruning_keeps_the_newest(
-        self, registry: AnyRegistry, version: int, keep: int, kept: list[int]
+    def test_states_are_dropped_and_links_stay(
+        self, registry: AnyRegistry, version: int, offsets: list[int], dropped: list[int]
     ) -> None:
         for offset in (10, 20, 30, 40):
-            registry.insert_checkpoint("flights", version, offset - 10, Checkpoint(offset, b"s"))
-        assert registry.prune("flights", version, keep) == 4 - len(kept)
+            new = Checkpoint(offset, b"state of %d" % offset)
+            assert registry.insert_checkpoint("flights", version, offset - 10, new)
+        before = registry.checkpoints("flights", version)
+        assert all(info.kept for info in before)
+        assert registry.drop_states("flights", version, offsets) == len(dropped)
+        assert registry.drop_states("flights", version, offsets) == 0
         chain = registry.checkpoints("flights", version)
-        assert [each.offset for each in chain] == kept
-        assert all(new.previous == old.offset for old, new in pairwise(chain))
-        assert registry.prune("flights", version, keep) == 0
+        assert chain == [info._replace(kept=info.offset not in dropped) for info in before]
+        for offset in (10, 20, 30, 40):
+            state = registry.checkpoint_state("flights", version, offset)
+            assert state == (None if offset in dropped else b"state of %d" % offset)
+            kept = [info.offset for info in chain if info.kept and info.offset <= offset]
+            newest = registry.newest_checkpoint("flights", version, offset)
+            assert (newest.offset if newest else None) == (kept[-1] if kept else None)
+        # The chain goes on, and what was dropped cannot come back as another state.
+        assert registry.checkpoint_head("flights", version) == 40
         assert registry.insert_checkpoint("flights", version, 40, Checkpoint(50, b"s"))
-        # What was dropped cannot come back beside what was kept.
         assert not registry.insert_checkpoint("flights", version, 0, Checkpoint(10, b"s"))
-
-    def test_the_head_is_never_dropped(self, registry: AnyRegistry, version: int) -> None:
-        with pytest.raises(AssertionError, match="never dropped"):
-            registry.prune("flights", version, 0)
 
     # -- versions
 
