@@ -14,10 +14,6 @@ from typing import NamedTuple
 
 from headrace.registry.kept import CheckpointInfo, ServingInfo
 
-NEWEST_KEPT = 3
-"""So many of the newest states are kept, however old: announcements may still refer to them."""
-
-
 class Retention(NamedTuple):
     """How long states are kept.
 
@@ -29,11 +25,14 @@ class Retention(NamedTuple):
         The last state of each day (UTC), for so long.
     versions
         What a version that is no longer served has in Redis and in snapshots, for so long.
+    newest
+        So many of the newest states, however old: announcements may still refer to them.
     """
 
     every: timedelta = timedelta(hours=1)
     daily: timedelta = timedelta(days=90)
     versions: timedelta = timedelta(days=30)
+    newest: int = 3
 
 
 def unneeded_states(
@@ -65,7 +64,7 @@ def unneeded_states(
     Offset 20 is needed to learn the examples from 25 on, 40 to 60 are the newest.
     """
     kept = [info for info in chain if info.kept]
-    needed = {info.offset for info in kept[-NEWEST_KEPT:]}
+    needed = {info.offset for info in kept[-retention.newest :]}
     needed |= {info.offset for info in kept if now - info.created_at <= retention.every}
     needed |= _last_of_days(kept, now - retention.daily)
     needed |= {max((i.offset for i in kept if i.offset <= oldest_example), default=0)}

@@ -82,9 +82,7 @@ class Follower:
             The last records of the topic.
         """
         announcement = self._last_state(records)
-        if announcement is not None:
-            self._load(announcement)
-        else:
+        if announcement is None or not self._load(announcement):
             checkpoint = self._newest_checkpoint()
             if checkpoint is not None:
                 self.served = served_from(self._plan, self._version, *checkpoint, self._loads)
@@ -120,8 +118,13 @@ class Follower:
             self.loading = self._newest is not None
             self.changed()
 
-    def _load(self, announcement: Mapping[str, Any]) -> None:
+    def _load(self, announcement: Mapping[str, Any]) -> bool:
+        """Serve what an announcement says, if it is newer; return whether its state is there.
+
+        A registry that was restored from a backup, or pruned, may lack a state that is referred to.
+        """
         version, loads = self._version, self._loads
         found = announced(self._plan, version, announcement, loads, self._checkpoint_at)
         if found is not None and found.learned_to >= self.served.learned_to:
             self.served = found
+        return found is not None

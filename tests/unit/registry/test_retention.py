@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.registry.kept import CheckpointInfo, ServingInfo
-from headrace.registry.retention import NEWEST_KEPT, Retention, unneeded_states, unserved_since
+from headrace.registry.retention import Retention, unneeded_states, unserved_since
 
 NOW = datetime(2024, 5, 9, 12, tzinfo=UTC)
 SHORT = Retention(timedelta(hours=1), timedelta(days=3), timedelta(days=30))
@@ -62,7 +62,7 @@ def test_any_chain_keeps_what_is_needed(
     retention = Retention(timedelta(hours=every), timedelta(hours=daily), timedelta(0))
     unneeded = unneeded_states(chain, retention, NOW, oldest)
     kept = [info for info in chain if info.offset not in unneeded]
-    assert kept[-NEWEST_KEPT:] == chain[-NEWEST_KEPT:]
+    assert kept[-retention.newest :] == chain[-retention.newest :]
     before = [info.offset for info in chain if info.offset <= oldest]
     assert not before or before[-1] in {info.offset for info in kept}
     for info in chain:
