@@ -20,6 +20,7 @@ from headrace.app.checking import broken_laws, made_otherwise
 from headrace.app.http import serve
 from headrace.app.logs import configure_logs
 from headrace.app.prometheus import SupervisorCollector
+from headrace.app.pruning import Pruner
 from headrace.app.retention import refuse_short_logs, shortfalls
 from headrace.app.services import Services, find_services
 from headrace.app.settings import Settings
@@ -73,7 +74,10 @@ def run_pipeline(
     scale_in(Groups(services.kafka), plan.name, slots)
     command = WorkerCommand(file, settings.http_port, pipeline)
     supervisor = Supervisor(slots, command, spare=command.spare)
-    with sending(services.kafka, plan.topics.alerts, plan.name, channels) as senders:
+    with (
+        sending(services.kafka, plan.topics.alerts, plan.name, channels) as senders,
+        Pruner(plan.name, settings),
+    ):
         deliveries = DeliveryCollector(plan.name, senders)
         return _supervise(plan, settings, services, supervisor, deliveries)
 

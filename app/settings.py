@@ -11,13 +11,23 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as Unreadable
 
 from headrace.schemas.errors import SettingsError
+from headrace.streams.duration import duration_ms
 
 PREFIX = "HEADRACE_"
+
+
+def _a_duration(text: str) -> str:
+    duration_ms(text)
+    return text
+
+
+Duration = Annotated[str, AfterValidator(_a_duration)]
+"""A length of time as people write it: ``90m``, ``30d``."""
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
@@ -66,6 +76,12 @@ class Settings(BaseSettings):
         How many entities a SCORE task keeps in memory.
     waiting_limit
         How many predictions and labels may wait in a JOIN task.
+    keep_checkpoints
+        For how long the state of each checkpoint is kept: a duration, such as ``1h``.
+    keep_daily_checkpoints
+        For how long the last state of each day is kept.
+    keep_versions
+        For how long the state and snapshots of a version are kept that is not served any more.
     alert_urls
         Where alerts are sent: URLs as Apprise understands them, separated by blanks.
     """
@@ -94,6 +110,9 @@ class Settings(BaseSettings):
     stall_s: Annotated[float, Field(gt=0)] = 60.0
     state_entries: Annotated[int, Field(ge=1)] = 100_000
     waiting_limit: Annotated[int, Field(ge=1)] = 250_000
+    keep_checkpoints: Duration = "1h"
+    keep_daily_checkpoints: Duration = "90d"
+    keep_versions: Duration = "30d"
     alert_urls: SecretStr | None = None
 
     def commit_ms(self, role: str) -> int:

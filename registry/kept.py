@@ -65,6 +65,15 @@ class Snapshot(NamedTuple):
     state: bytes
 
 
+class SnapshotInfo(NamedTuple):
+    """A snapshot without its state."""
+
+    task: TaskId
+    offset: int
+    size_bytes: int
+    created_at: datetime
+
+
 class Checkpoint(NamedTuple):
     """A model's state, having learned the examples before ``offset``."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from threading import RLock
 from typing import Any
 
@@ -19,6 +20,7 @@ from headrace.registry.kept import (
     CheckpointInfo,
     ServingInfo,
     Snapshot,
+    SnapshotInfo,
     TaskId,
     VersionInfo,
     Witness,
@@ -61,6 +63,7 @@ class MemoryRegistry:
         self._models: dict[str, _Model] = {}
         self._tasks: dict[TaskId, Witness] = {}
         self._snapshots: dict[TaskId, tuple[Snapshot, ...]] = {}  # by offset
+        self._taken: dict[tuple[TaskId, int], datetime] = {}  # when each was taken, by offset
         self._lock = RLock()
 
     def migrate(self) -> None:
@@ -86,13 +89,25 @@ class MemoryRegistry:
         """Return the newest snapshot whose offset is at most ``upto``."""
         return newest_of(self._snapshots.get(task, ()), upto)
 
+    def snapshots(self, pipeline: str) -> list[SnapshotInfo]:
+        """Return what snapshots there are of a pipeline's tasks, without their states."""
+        return [
+            SnapshotInfo(task, each.offset, len(each.state), self._taken[task, each.offset])
+            for task, there in sorted(self._snapshots.items())
+            for each in there
+            if task.pipeline == pipeline
+        ]
+
     def put_snapshot(self, task: TaskId, snapshot: Snapshot) -> None:
         """Keep a snapshot unless there is one at its offset, and of the task's only the newest."""
         with self._lock:
             there = self._snapshots.get(task, ())
             by_offset = {each.offset: each for each in (snapshot, *there)}
+            self._taken.setdefault((task, snapshot.offset), self._clock())
             kept = sorted(by_offset)[-SNAPSHOTS_KEPT:]
             self._snapshots[task] = tuple(by_offset[offset] for offset in kept)
+            for offset in set(by_offset) - set(kept):
+                del self._taken[task, offset]
 
     def checkpoint_head(self, pipeline: str, version: int) -> int:
         """Return the offset of the newest checkpoint, 0 if there is none."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from headrace.registry.kept import CheckpointInfo, ServingInfo
 
+
 class Retention(NamedTuple):
     """How long states are kept.
 

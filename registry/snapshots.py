@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, delete, insert, select
 
-from headrace.registry.kept import SNAPSHOTS_KEPT, Snapshot, TaskId
+from headrace.registry.kept import SNAPSHOTS_KEPT, Snapshot, SnapshotInfo, TaskId
 from headrace.registry.tables import matching
 from headrace.registry.tables import snapshot as table
 
@@ -17,6 +17,18 @@ def newest(task: TaskId, upto: int) -> Select[Any]:
     found = select(*(table.c[name] for name in Snapshot._fields))
     of = matching(table, **task._asdict())
     return found.where(of, table.c.offset <= upto).order_by(table.c.offset.desc()).limit(1)
+
+
+def of(pipeline: str) -> Select[Any]:
+    """Return the question for all snapshots of a pipeline, without their states."""
+    columns = (table.c[name] for name in (*TaskId._fields, "offset", "size_bytes", "created_at"))
+    found = select(*columns).where(table.c.pipeline == pipeline)
+    return found.order_by(table.c.version, table.c.stage, table.c.partition, table.c.offset)
+
+
+def info(row: Any) -> SnapshotInfo:
+    """Return what a row of :func:`of` says."""
+    return SnapshotInfo(TaskId(*row[:4]), *row[4:])
 
 
 def put(connection: Connection, task: TaskId, snapshot: Snapshot, at: datetime) -> None:

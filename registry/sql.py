@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, Table, and_, delete, func, insert, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
-from headrace.registry import migrating, snapshots
+from headrace.registry import chain, migrating, snapshots
 from headrace.registry.artifacts import signature_of
 from headrace.registry.clock import Clock, now
 from headrace.registry.database import Database
@@ -24,6 +24,7 @@ from headrace.registry.kept import (
     CheckpointInfo,
     ServingInfo,
     Snapshot,
+    SnapshotInfo,
     TaskId,
     VersionInfo,
     Witness,
@@ -35,6 +36,8 @@ from headrace.registry.tables import (
     matching,
     model,
     model_version,
+    of_model,
+    of_version,
     serving,
     snapshot,
     task,
@@ -104,6 +107,10 @@ class SqlRegistry:
         row = self._row(snapshots.newest(task, upto))
         return None if row is None else Snapshot(*row)
 
+    def snapshots(self, pipeline: str) -> list[SnapshotInfo]:
+        """Return what snapshots there are of a pipeline's tasks, without their states."""
+        return [snapshots.info(row) for row in self._rows(snapshots.of(pipeline))]
+
     def put_snapshot(self, task: TaskId, snapshot: Snapshot) -> None:
         """Keep a snapshot unless there is one at its offset, and of the task's only the newest."""
 
@@ -117,13 +124,11 @@ class SqlRegistry:
 
     def checkpoint_head(self, pipeline: str, version: int) -> int:
         """Return the offset of the newest checkpoint, 0 if there is none."""
-        return self.database.read(lambda connection: _head(connection, pipeline, version))
+        return self.database.read(lambda on: chain.head(on, pipeline, version))
 
     def newest_checkpoint(self, pipeline: str, version: int, upto: int) -> Checkpoint | None:
         """Return the newest checkpoint whose offset is at most ``upto``."""
-        of = and_(_of_version(checkpoint, pipeline, version), checkpoint.c.offset <= upto)
-        found = select(checkpoint.c.offset, checkpoint.c.state).where(of, _has_state)
-        row = self._row(found.order_by(checkpoint.c.offset.desc()).limit(1))
+        row = self._row(chain.newest(pipeline, version, upto))
         return None if row is None else Checkpoint(*row)
 
     def insert_checkpoint(
@@ -153,9 +158,9 @@ class SqlRegistry:
 
         def append(connection: Connection) -> bool:
             model_id = _locked_version(connection, pipeline, version)
-            head = _head(connection, pipeline, version)
+            head = chain.head(connection, pipeline, version)
             if 0 < head == checkpoint.offset:
-                return _link_at(connection, model_id, version, head) == link
+                return chain.link_at(connection, model_id, version, head) == link
             if head != previous or checkpoint.offset <= previous:
                 return False
             connection.execute(insert(_checkpoints).values(model_id=model_id, **row))
@@ -167,14 +172,11 @@ class SqlRegistry:
 
     def checkpoints(self, pipeline: str, version: int) -> list[CheckpointInfo]:
         """Return the chain without the states, oldest first."""
-        found = select(*(checkpoint.c[name] for name in _CHECKPOINT_INFO), _has_state)
-        of = found.where(_of_version(checkpoint, pipeline, version))
-        return [CheckpointInfo(*row) for row in self._rows(of.order_by(checkpoint.c.offset))]
+        return [CheckpointInfo(*row) for row in self._rows(chain.links(pipeline, version))]
 
     def checkpoint_state(self, pipeline: str, version: int, offset: int) -> bytes | None:
         """Return the state of the checkpoint at an offset, None if there is none any more."""
-        of = and_(_of_version(checkpoint, pipeline, version), checkpoint.c.offset == offset)
-        row = self._row(select(checkpoint.c.state).where(of, _has_state))
+        row = self._row(chain.state_at(pipeline, version, offset))
         return None if row is None else bytes(row[0])
 
     def drop_states(self, pipeline: str, version: int, offsets: Sequence[int]) -> int:
@@ -183,14 +185,10 @@ class SqlRegistry:
         The links stay: what was learned, from where and signed by whom can still be told. The
         head's state is never dropped, whoever asks for it: a restart begins there.
         """
-        of = _of_version(checkpoint, pipeline, version)
 
         def drop(connection: Connection) -> int:
             _lock(connection, pipeline)
-            head = _head(connection, pipeline, version)
-            behind = and_(of, checkpoint.c.offset.in_(offsets), checkpoint.c.offset < head)
-            drop_state = update(checkpoint).where(behind, _has_state).values(state=None)
-            return connection.execute(drop_state).rowcount
+            return chain.drop_states(connection, pipeline, version, offsets)
 
         return self.database.write(drop)
 
@@ -240,26 +238,26 @@ class SqlRegistry:
 
     def version_of(self, pipeline: str, digest: str) -> int | None:
         """Return the version that a declaration's digest has, None if it has none."""
-        of = and_(_of_model(model_version, pipeline), model_version.c.digest == digest)
+        of = and_(of_model(model_version, pipeline), model_version.c.digest == digest)
         row = self._row(select(model_version.c.version).where(of))
         return None if row is None else int(row[0])
 
     def versions(self, pipeline: str) -> list[VersionInfo]:
         """Return all versions of a pipeline, oldest first."""
         found = select(*(model_version.c[name] for name in VersionInfo._fields))
-        of = found.where(_of_model(model_version, pipeline))
+        of = found.where(of_model(model_version, pipeline))
         return [VersionInfo(*row) for row in self._rows(of.order_by(model_version.c.version))]
 
     def declaration_of(self, pipeline: str, version: int) -> str | None:
         """Return the canonical text of a version's declaration, None if there is none."""
-        of = _of_version(model_version, pipeline, version)
+        of = of_version(model_version, pipeline, version)
         row = self._row(select(model_version.c.declaration).where(of))
         return None if row is None else str(row[0])
 
     def put_metrics(self, pipeline: str, version: int, metrics: Mapping[str, Any]) -> None:
         """Write how a version does, in place of what was written before."""
         plain = plain_json(metrics)
-        put = update(model_version).where(_of_version(model_version, pipeline, version))
+        put = update(model_version).where(of_version(model_version, pipeline, version))
         done = self.database.write(lambda on: on.execute(put.values(metrics=plain)).rowcount)
         if done == 0:
             raise unknown_version(pipeline, version)
@@ -285,7 +283,7 @@ class SqlRegistry:
     def serving_history(self, pipeline: str) -> list[ServingInfo]:
         """Return which version was served since when, and why, oldest first."""
         found = select(serving.c.version, serving.c.since, serving.c.reason)
-        rows = self._rows(found.where(_of_model(serving, pipeline)).order_by(serving.c.id))
+        rows = self._rows(found.where(of_model(serving, pipeline)).order_by(serving.c.id))
         return [ServingInfo(*row) for row in rows]
 
     def _serve(
@@ -313,14 +311,14 @@ class SqlRegistry:
 
     def forget_checkpoints(self, pipeline: str, version: int) -> None:
         """Forget a version's chain: its model is learned again from the log."""
-        self._delete((checkpoint, _of_version(checkpoint, pipeline, version)))
+        self._delete((checkpoint, of_version(checkpoint, pipeline, version)))
 
     def forget_pipeline(self, pipeline: str) -> None:
         """Forget all of a pipeline: tasks, snapshots, checkpoints, versions, what was served."""
         self._delete(
             *_of_tasks(pipeline=pipeline),
-            *((table, _of_model(table, pipeline)) for table in (checkpoint, serving)),
-            (model_version, _of_model(model_version, pipeline)),
+            *((table, of_model(table, pipeline)) for table in (checkpoint, serving)),
+            (model_version, of_model(model_version, pipeline)),
             (model, model.c.model_name == pipeline),
         )
 
@@ -342,10 +340,6 @@ class SqlRegistry:
 
 _tasks, _checkpoints, _snapshots = task, checkpoint, snapshot  # beside parameters of the same names
 _WITNESS = ("topic_ids", "partition_counts", "starts")
-_CHECKPOINT_INFO = (
-    "offset", "previous_offset", "digest", "signature", "size_bytes", "created_at",
-)  # fmt: skip
-_has_state = checkpoint.c.state.is_not(None)
 _task_columns = select(*(task.c[name] for name in _WITNESS))
 
 
@@ -361,15 +355,6 @@ def _of_tasks(**names: Any) -> list[tuple[Table, ColumnElement[bool]]]:
     return [(table, matching(table, **names)) for table in (_tasks, _snapshots)]
 
 
-def _of_model(table: Table, pipeline: str) -> ColumnElement[bool]:
-    named = select(model.c.id).where(model.c.model_name == pipeline)
-    return table.c.model_id == named.scalar_subquery()
-
-
-def _of_version(table: Table, pipeline: str, version: int) -> ColumnElement[bool]:
-    return and_(_of_model(table, pipeline), table.c.version == version)
-
-
 def _lock(connection: Connection, pipeline: str) -> int | None:
     """Take the pipeline's turn for this transaction; return its model's id, None without one."""
     named = select(model.c.id).where(model.c.model_name == pipeline).with_for_update()
@@ -382,17 +367,3 @@ def _locked_version(connection: Connection, pipeline: str, version: int) -> int:
     if model_id is None or connection.execute(select(model_version.c.id).where(of)).first() is None:
         raise unknown_version(pipeline, version)
     return model_id
-
-
-def _head(connection: Connection, pipeline: str, version: int) -> int:
-    of = _of_version(checkpoint, pipeline, version)
-    return connection.execute(select(func.max(checkpoint.c.offset)).where(of)).scalar() or 0
-
-
-def _link_at(
-    connection: Connection, model_id: int, version: int, offset: int
-) -> tuple[int, int, str]:
-    of = and_(checkpoint.c.model_id == model_id, checkpoint.c.version == version)
-    held = select(checkpoint.c.offset, checkpoint.c.previous_offset, checkpoint.c.digest)
-    row = connection.execute(held.where(of, checkpoint.c.offset == offset)).one()
-    return row[0], row[1], row[2]

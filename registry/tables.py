@@ -27,6 +27,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     and_,
+    select,
 )
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -168,3 +169,14 @@ snapshot = Table(
 def matching(table: Table, **values: Any) -> ColumnElement[bool]:
     """Return the condition that columns of a table have these values."""
     return and_(*(table.c[name] == value for name, value in values.items()))
+
+
+def of_model(table: Table, pipeline: str) -> ColumnElement[bool]:
+    """Return the condition that rows belong to a pipeline's model."""
+    named = select(model.c.id).where(model.c.model_name == pipeline)
+    return table.c.model_id == named.scalar_subquery()
+
+
+def of_version(table: Table, pipeline: str, version: int) -> ColumnElement[bool]:
+    """Return the condition that rows belong to a version of a pipeline."""
+    return and_(of_model(table, pipeline), table.c.version == version)

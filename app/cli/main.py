@@ -14,6 +14,7 @@ from headrace.app.cli import (
     alerts,
     check,
     failures,
+    prune,
     publish,
     remedies,
     replay,
@@ -45,6 +46,7 @@ COMMANDS: Sequence[tuple[str, Callable[..., None], str]] = (
     ("top", top.top, top.EXAMPLE),
     ("reset", remedies.reset, remedies.RESET_EXAMPLE),
     ("rebuild", remedies.rebuild, remedies.REBUILD_EXAMPLE),
+    ("prune", prune.prune, prune.EXAMPLE),
     ("version", version.version, version.EXAMPLE),
 )
 """Each command: its name, its function, and an example of its use."""

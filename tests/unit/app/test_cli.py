@@ -49,7 +49,7 @@ class Raising:
 def test_the_commands_are_these() -> None:
     assert NAMES == [
         "check", "simulate", "replay", "up", "down", "topics", "run", "publish", "tail", "status",
-        "top", "reset", "rebuild", "version",
+        "top", "reset", "rebuild", "prune", "version",
     ]  # fmt: skip
 
 
@@ -116,6 +116,7 @@ def options(shown: str) -> list[str]:
         ("top", ["--json", "--once", "--picture", "--window"]),
         ("reset", ["--yes"]),
         ("rebuild", ["--accept-loss"]),
+        ("prune", ["--dry-run"]),
         ("version", ["--all"]),
     ],
 )
