@@ -30,6 +30,7 @@ from headrace.streams.engine.ids import SchemaIds, codecs_for, register_schemas
 from headrace.streams.engine.log import KafkaLog
 from headrace.streams.engine.models import Follower
 from headrace.streams.engine.parts import Parts
+from headrace.streams.engine.reader import read
 from headrace.streams.engine.roles import RoleSpec, StageSpec
 from headrace.streams.engine.worker import Worker
 from headrace.streams.flow import StageDecl, StageParts, make_stage, outputs_of, stage_decls
@@ -38,6 +39,9 @@ from headrace.streams.protocol.stage import Stage
 from headrace.streams.protocol.steps import Hook
 from headrace.streams.store.redis import RedisStore
 from headrace.streams.topics import Partitions, topic_specs
+
+_LOOK_BACK_RECORDS = 16
+"""So many records before the end of each partition are asked for their version."""
 
 RIDE_OUT_RETRIES = 20
 """How often a worker asks Redis again before it ends: for 5 s, if nobody listens.
@@ -93,7 +97,7 @@ def prepare(plan: Plan, settings: Settings, services: Services, *, create: bool 
     codecs = codecs_for(plan, registered)
     registry = open_registry(settings, services)
     try:
-        version, edit = _version(plan, registry, create=create)
+        version, edit = _version(plan, registry, services, create=create)
     finally:
         registry.close()
     return Prepared(plan, settings, services, version, codecs, partitions, states, edit)
@@ -120,7 +124,9 @@ def prepare_topics(
     return partitions, broker.ensure(specs) if create else []
 
 
-def _version(plan: Plan, registry: SqlRegistry, *, create: bool) -> tuple[int, str]:
+def _version(
+    plan: Plan, registry: SqlRegistry, services: Services, *, create: bool
+) -> tuple[int, str]:
     """Return the declaration's version, and what an edit means for the state that there is."""
     if create:
         registry.migrate()
@@ -133,12 +139,33 @@ def _version(plan: Plan, registry: SqlRegistry, *, create: bool) -> tuple[int, s
     before = None if served is None else registry.declaration_of(plan.name, served)
     edit = "" if before in (None, plan.canonical) else declaration_diff(str(before), plan.canonical)
     if known is None:
+        made_by = lineage(plan.digest, plan.learned)
+        used = newest_version_used(plan, services)
         known = registry.register_version(
-            plan.name, plan.canonical, plan.digest, lineage(plan.digest, plan.learned)
+            plan.name, plan.canonical, plan.digest, made_by, above=used
         )
     if create and served != known:
         registry.serve(plan.name, known, edit or "first start")
     return known, edit
+
+
+def newest_version_used(plan: Plan, services: Services) -> int:
+    """Return the highest version of a pipeline of which log or store have something, 0 if none.
+
+    A registry that was restored from a backup does not know the versions that came after it. Their
+    numbers stand in predictions and in the keys of states, and may not mean another declaration.
+    """
+    store = open_store(services)
+    try:
+        used = [task.version for task in store.tasks(plan.name)]
+    finally:
+        store.close()
+    have = services.kafka.partition_counts()
+    for what, topic in (("models", plan.topics.models), ("predictions", plan.topics.predictions)):
+        if topic in have:
+            records = read(services.kafka, plan.topics, what, last=_LOOK_BACK_RECORDS)
+            used += [record["version"] for record in records]
+    return max(used, default=0)
 
 
 # -- the ports

@@ -189,10 +189,11 @@ class MemoryRegistry:
         digest: str,
         lineage: Mapping[str, Any],
         image: str = "",
+        above: int = 0,
     ) -> int:
         """Return the version of a declaration, a new one if its digest is new to the pipeline.
 
-        Versions rise by one; the first is served at once.
+        Versions rise by one, and are greater than ``above``; the first is served at once.
         """
         plain = plain_json(lineage)
         with self._lock:
@@ -200,10 +201,11 @@ class MemoryRegistry:
             if known is not None:
                 return known
             model = self._models.setdefault(pipeline, _Model())
-            version = max(model.versions, default=0) + 1
+            first = not model.versions
+            version = max([*model.versions, above]) + 1
             info = VersionInfo(version, digest, image, {}, plain, self._clock())
             model.versions[version] = _Version(info, declaration)
-            if version == 1:
+            if first:
                 self.serve(pipeline, version, FIRST)
             return version
 

@@ -201,6 +201,7 @@ class SqlRegistry:
         digest: str,
         lineage: Mapping[str, Any],
         image: str = "",
+        above: int = 0,
     ) -> int:
         """Return the version of a declaration, a new one if its digest is new to the pipeline.
 
@@ -212,6 +213,9 @@ class SqlRegistry:
             Canonical text.
         lineage
             What made it (:func:`headrace.registry.lineage.lineage`); kept from the first time.
+        above
+            A new version's number is greater than this one: a number that stands in the log
+            belongs to its declaration, also if the registry has forgotten that.
         """
         row = {"image": image, "digest": digest, "declaration": declaration, "metrics": {}}
         row["lineage"] = plain_json(lineage)
@@ -226,11 +230,12 @@ class SqlRegistry:
             known = connection.execute(same).scalar()
             if known is not None:
                 return int(known)
-            newest = connection.execute(select(func.max(model_version.c.version)).where(of))
-            version = (newest.scalar() or 0) + 1
+            highest = select(func.max(model_version.c.version)).where(of)
+            newest = connection.execute(highest).scalar()
+            version = max(newest or 0, above) + 1
             keyed = {"model_id": model_id, "version": version, "created_at": self._clock()}
             connection.execute(insert(model_version).values(**keyed, **row))
-            if version == 1:
+            if newest is None:
                 self._serve(connection, model_id, version, FIRST)
             return version
 

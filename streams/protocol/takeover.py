@@ -4,7 +4,7 @@ The order is binding; PROTOCOL's scenarios break every other one:
 
 1. the producer has been initialised (once per process): the slot's predecessor cannot commit;
 2. claim the store: from here on nobody else can write the task's state;
-3. read the witness (and, for LEARN, the head of the checkpoint chain);
+3. read the witness and the newest snapshot (for LEARN, the head of the checkpoint chain);
 4. only then the *stable* committed offsets: they are at or beyond the claimed cut, since Kafka
    always precedes the store; an answer that is not is asked for again for a while, since a
    coordinator that has just come back may give an old one;
@@ -32,6 +32,7 @@ from headrace.streams.protocol.ports import (
     Unstable,
     Witness,
 )
+from headrace.streams.protocol.refusals import check_identity, check_not_ahead
 from headrace.streams.protocol.snapshots import restored
 from headrace.streams.protocol.stage import Context, Learner, Stage
 from headrace.streams.protocol.steps import Steps, ask
@@ -40,6 +41,9 @@ from headrace.streams.records import Record, TopicPartition
 
 PINNED = "pinned"
 """Metadata of offsets that were pinned at a first start: nothing has been processed yet."""
+
+LAST_OFFSET = 2**63 - 1
+"""Greater than any offset."""
 
 DOUBTS_MAX = 20
 """So often offsets that contradict the evidence are asked for again before they are believed."""
@@ -71,20 +75,22 @@ class _Evidence:
     cut: Cut | None
     witness: Witness | None
     head: int
+    snapshot: Snapshot | None
 
     @property
     def any(self) -> bool:
-        return self.cut is not None or self.witness is not None or self.head > 0
+        known = (self.cut, self.witness, self.snapshot)
+        return any(each is not None for each in known) or self.head > 0
 
     def contradicts(self, spec: Spec, committed: Mapping[TopicPartition, Committed | None]) -> bool:
         """Return whether these cannot be the committed offsets, if nothing was reset or lost."""
         present = _present(committed)
         if len(present) < len(committed):
             return self.any or bool(present)
-        reached = dict(self.cut.offsets) if self.cut else {spec.inputs[0]: self.head}
-        return any(
-            present[topic, spec.id.partition].offset < offset for topic, offset in reached.items()
-        )
+        reached = [*self.cut.offsets] if self.cut else [(spec.inputs[0], self.head)]
+        if self.snapshot is not None:
+            reached.append((spec.inputs[0], self.snapshot.offset))
+        return any(present[topic, spec.id.partition].offset < offset for topic, offset in reached)
 
 
 def take_over(
@@ -109,7 +115,7 @@ def take_over(
     evidence = yield from _evidence(spec, ports, token)
     committed = yield from _stable_offsets(spec, ports.log, evidence)
     ids = yield from _identity(spec, ports.log)
-    _check_identity(spec, evidence.witness, ids)
+    check_identity(spec, evidence.witness, ids)
     if None in committed.values():
         committed = yield from _first_start(spec, ports.log, evidence, committed, start_at_end)
     present = _as_cut(spec, committed)
@@ -138,7 +144,11 @@ def _evidence(spec: Spec, ports: Ports, token: str) -> Steps[_Evidence]:
             partial(ports.registry.checkpoint_head, spec.id.pipeline, spec.id.version),
         )
     witness = yield from ask("registry.witness", partial(ports.registry.witness, spec.id))
-    return _Evidence(cut, witness, head)
+    snapshot = None
+    if spec.snapshot_records:
+        newest = partial(ports.registry.newest_snapshot, spec.id, LAST_OFFSET)
+        snapshot = yield from ask("registry.newest_snapshot", newest)
+    return _Evidence(cut, witness, head, snapshot)
 
 
 def _stable_offsets(
@@ -176,27 +186,6 @@ def _identity(spec: Spec, log: Log) -> Steps[Witness]:
         count = yield from ask("log.partition_count", partial(log.partition_count, topic))
         partitions.append((topic, count))
     return Witness(tuple(topic_ids), tuple(partitions), ())
-
-
-def _check_identity(spec: Spec, witness: Witness | None, found: Witness) -> None:
-    if witness is None:
-        return
-    for (topic, known), (_, present) in zip(witness.topic_ids, found.topic_ids, strict=True):
-        if known != present:
-            raise Refused(
-                f"{spec.id}: topic {topic} was recreated (its id was {known}, it is {present}).",
-                f"Its offsets mean something else now: `headrace reset {spec.id.pipeline}` forgets"
-                " the old state and begins anew.",
-            )
-    for (topic, count), (_, present_count) in zip(
-        witness.partitions, found.partitions, strict=True
-    ):
-        if count != present_count:
-            raise Refused(
-                f"{spec.id}: topic {topic} had {count} partitions, it has {present_count}.",
-                "Keys have moved between partitions, so state per key is wrong: "
-                f"`headrace reset {spec.id.pipeline}` begins anew.",
-            )
 
 
 def _first_start(
@@ -261,17 +250,6 @@ def _starts_unwitnessed(spec: Spec, log: Log, evidence: _Evidence) -> Steps[dict
     return starts
 
 
-def _check_not_ahead(spec: Spec, state: Cut, committed: Cut) -> None:
-    for topic, offset in committed.offsets:
-        if state.next_of(topic) > offset:
-            raise Refused(
-                f"{spec.id}: its state has come to offset {state.next_of(topic)} of {topic}, the"
-                f" committed offset is {offset}: the state is ahead of the log.",
-                "Offsets were reset by hand, or the log lost acknowledged records: `headrace"
-                f" rebuild {spec.id.pipeline} {spec.id.stage}` makes the state anew from the log.",
-            )
-
-
 def _restore_stored(
     spec: Spec,
     stage: Stage,
@@ -282,12 +260,13 @@ def _restore_stored(
     starts: Mapping[str, int],
 ) -> Steps[Task]:
     """Bring the state from its cut to the committed offsets, writing as it goes."""
-    cut = evidence.cut
-    snapshot = yield from _newest_snapshot(spec, ports.registry, present)
+    cut, snapshot = evidence.cut, evidence.snapshot
+    if snapshot is not None:
+        check_not_ahead(spec, "snapshot", ((spec.inputs[0], snapshot.offset),), present)
     if cut is None and snapshot is not None:
         cut = yield from restored(spec, ports.store, token, snapshot, starts, present)
     origin = cut or Cut(tuple((topic, starts[topic]) for topic in spec.inputs))
-    _check_not_ahead(spec, origin, present)
+    check_not_ahead(spec, "state", origin.offsets, present)
     cache = Cache(spec.cache_limit, whole=stage.whole)
     task = Task(spec, stage, token, origin, origin, origin, cache)
     if snapshot is not None:
@@ -308,13 +287,6 @@ def _restore_stored(
     if stage.whole and cut != present:
         stage.load(cache)
     return task
-
-
-def _newest_snapshot(spec: Spec, registry: Registry, present: Cut) -> Steps[Snapshot | None]:
-    if not spec.snapshot_records:
-        return None
-    newest = partial(registry.newest_snapshot, spec.id, present.next_of(spec.inputs[0]))
-    return (yield from ask("registry.newest_snapshot", newest))
 
 
 def _next_chunk(
@@ -379,13 +351,7 @@ def _restore_learner(
     learner = cast(Learner, stage)
     (topic,) = spec.inputs
     stop = present.next_of(topic)
-    if head > stop:
-        raise Refused(
-            f"{spec.id}: the newest checkpoint has learned {topic} up to {head}, the committed"
-            f" offset is {stop}: the model is ahead of the log.",
-            "The log lost acknowledged records, or offsets were reset by hand: `headrace rebuild"
-            f" {spec.id.pipeline} learn` learns anew from the log.",
-        )
+    check_not_ahead(spec, "model", ((topic, head),), present)
     newest = partial(ports.registry.newest_checkpoint, spec.id.pipeline, spec.id.version, stop)
     checkpoint = yield from ask("registry.newest_checkpoint", newest)
     learner.reset(None if checkpoint is None else checkpoint.state)

@@ -101,7 +101,7 @@ def unstable_offsets(patch: Patch) -> None:
 
 def offsets_before_claim(patch: Patch) -> None:
     def take_over(spec: Any, stage: Any, ports: Ports, token: str) -> Steps[Task]:
-        offsets = yield from stable(spec, ports.log, takeover._Evidence(None, None, 0))
+        offsets = yield from stable(spec, ports.log, takeover._Evidence(None, None, 0, None))
 
         def known(*_: Any) -> Steps[Any]:
             yield from ()
@@ -220,12 +220,12 @@ def earliest(patch: Patch) -> None:
     def first_start(
         spec: Any, log: Any, evidence: Any, committed: Any, start_at_end: bool
     ) -> Steps[Any]:
-        nothing = takeover._Evidence(None, None, 0)
+        nothing = takeover._Evidence(None, None, 0, None)
         return (yield from original(spec, log, nothing, dict.fromkeys(committed), start_at_end))
 
     original = takeover._first_start
     patch.setattr(takeover, "_first_start", first_start)
-    patch.setattr(takeover, "_check_not_ahead", lambda *_: None)
+    patch.setattr(takeover, "check_not_ahead", lambda *_: None)
 
 
 def no_witness(patch: Patch) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from headrace.schemas.errors import ServiceError
+from headrace.schemas.errors import Refused, ServiceError
 from headrace.streams.protocol import snapshots
 from headrace.streams.protocol.commit import commit
 from headrace.streams.protocol.ports import Cut, Snapshot
@@ -103,6 +103,19 @@ def test_a_snapshot_that_cannot_be_is_not_believed(wrong: Snapshot) -> None:
     world.registry.put_snapshot(TASK, wrong)
     world.store.wipe()
     assert sums(world.taken(world.ports(), Adds(whole=True), KEPT)) == sums(task)
+
+
+@pytest.mark.parametrize("wiped", [True, False])
+def test_a_snapshot_ahead_of_the_log_is_refused(wiped: bool) -> None:
+    """The log has lost its tail: what it will be given next is not what the snapshot knows."""
+    world, ports, task = owned()
+    run(world, task, ports, 1, 2, 3)
+    world.registry.put_snapshot(TASK, Snapshot(9, Cut(((IN, 9),)).encode(), b"\x80"))
+    if wiped:
+        world.store.wipe()
+    with pytest.raises(Refused, match="the snapshot is ahead of the log") as refused:
+        world.taken(world.ports(), Adds(whole=True), KEPT)
+    assert "headrace rebuild" in refused.value.remedy
 
 
 def test_a_snapshot_before_the_task_s_history_is_not_believed() -> None:

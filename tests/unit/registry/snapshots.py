@@ -105,6 +105,20 @@ class SnapshotSuite:
         registry.put_snapshot(tasks[0], snapshot(5))  # older than what is forgotten
         assert kept_of(registry, tasks[0]) == [5]
 
+    def test_snapshots_are_listed_without_their_states(self, registry: AnyRegistry) -> None:
+        assert registry.snapshots("flights") == []
+        registry.put_snapshot(task(1), snapshot(7))
+        for offset in (10, 20, 30):
+            registry.put_snapshot(task(), snapshot(offset))
+        registry.put_snapshot(TaskId("rides", 1, "score", 0), snapshot(10))
+        infos = registry.snapshots("flights")
+        assert [(info.task, info.offset, info.size_bytes) for info in infos] == [
+            (task(), 20, 11),
+            (task(), 30, 11),
+            (task(1), 7, 10),
+        ]
+        assert infos[1].created_at > infos[0].created_at > infos[2].created_at
+
     def test_snapshots_are_forgotten_without_the_task(self, registry: AnyRegistry) -> None:
         for number in (0, 1):
             registry.put_witness(task(number), WITNESS)

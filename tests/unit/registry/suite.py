@@ -241,6 +241,15 @@ class RegistrySuite:
         assert second.lineage == {"code": "b"}
         assert second.created_at > first.created_at
 
+    def test_a_number_that_was_used_is_not_given_again(self, registry: AnyRegistry) -> None:
+        assert registry.register_version("flights", "{}", "a", {}, above=0) == 1
+        assert registry.register_version("flights", "{}", "a", {}, above=7) == 1
+        assert registry.register_version("flights", "{}", "b", {}, above=7) == 8
+        assert registry.register_version("flights", "{}", "c", {}, above=3) == 9
+        assert registry.register_version("rides", "{}", "a", {}, above=4) == 5
+        assert registry.serving_version("rides") == 5
+        assert [info.version for info in registry.versions("flights")] == [1, 8, 9]
+
     def test_what_a_version_was_first_registered_with_stays(self, registry: AnyRegistry) -> None:
         registry.register_version("flights", "{}", "a", {"python": "3.11"}, "image:1")
         registry.register_version("flights", "{}", "a", {"python": "3.12"}, "image:2")
