@@ -8,7 +8,7 @@ STAMP := .venv/.headrace-installed
 export PYTHONHASHSEED ?= 0
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help setup demo test test-and-check test-real test-pure test-unit test-simulation test-integration check coverage format lint types contracts bench drift-bench storms simulate faults clean
+.PHONY: help setup demo test test-and-check test-real test-pure test-unit test-simulation test-integration check coverage format lint types contracts bench drift-bench storms simulate faults backups clean
 
 help: ## Show these targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -96,6 +96,9 @@ simulate: $(STAMP) ## Many worlds: make simulate WORLDS=10000.
 FAULTS ?= 50
 faults: $(STAMP) ## Many faults on real services: make faults FAULTS=500.
 	@$(BIN)/python -m tests.faults --faults $(FAULTS) $(ARGS)
+
+backups: $(STAMP) ## Kafka, Redis and the registry from yesterday, each with the others from today.
+	@WHOLE=1 $(BIN)/python -m pytest tests/faults/test_backups.py $(ARGS)
 
 clean: ## Remove what was made here; the cache of jars stays.
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

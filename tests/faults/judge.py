@@ -183,7 +183,7 @@ def checkpoint_differences(system: System) -> list[str]:
     try:
         for info in registry.checkpoints(system.name, version):
             state = registry.checkpoint_state(system.name, version, info.offset)
-            assert state is not None
+            assert state is not None, "nobody has pruned"
             if info.previous != before:
                 wrong.append(f"checkpoint {info.offset} follows {info.previous}, not {before}")
             if info.digest != model_digest(signer.loads(state)):

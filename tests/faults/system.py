@@ -144,6 +144,10 @@ class System:
             for report, slot in zip(reports, self.slots.values(), strict=True)
         ) and held >= {task for task, role in self._wanted.items() if role in roles}
 
+    def tasks_of(self, role: str) -> int:
+        """Return how many tasks a role has."""
+        return sum(1 for wanted in self._wanted.values() if wanted == role)
+
     def workers(self) -> dict[str, dict[str, Any]]:
         found = self.store.workers(self.name)
         return {name: json.loads(text) for name, text in found.items()}
@@ -164,6 +168,11 @@ class System:
         """Let SQLite's file grow no more, or again."""
         for slot in self.slots.values():
             slot.set_disk(full=full)
+
+    def log_of(self, slot: Slot) -> Path:
+        """Return the file to which a worker writes."""
+        assert slot.pid is not None
+        return self._logs[slot.pid]
 
     def restore_s(self, slot: Slot) -> float:
         """Return how long a worker says that it took over tasks, in all."""
