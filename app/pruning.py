@@ -2,7 +2,7 @@
 
 ``headrace run`` prunes every ten minutes, ``headrace prune`` does it once. What goes:
 
-- states of checkpoints; their links stay (:mod:`headrace.registry.retention`);
+- states of checkpoints; their links stay (:mod:`headrace.registry.pruning`);
 - what a version that has not been served for long has in Redis, and its snapshots. Whoever runs
   that version again has its state made anew from the log, or is refused if the log was cut.
 
@@ -21,7 +21,7 @@ import structlog
 from headrace.app.remedies import Site, site_of
 from headrace.app.settings import Settings
 from headrace.registry.kept import TaskId
-from headrace.registry.retention import Retention, unneeded_states, unserved_since
+from headrace.registry.pruning import StateRetention, unneeded_states, unserved_since
 from headrace.schemas.errors import HeadraceError
 from headrace.streams.duration import duration_ms
 
@@ -57,9 +57,9 @@ class Pruned(NamedTuple):
         return said
 
 
-def retention_of(settings: Settings) -> Retention:
+def retention_of(settings: Settings) -> StateRetention:
     """Return how long states are kept."""
-    return Retention(
+    return StateRetention(
         every=_duration(settings.keep_checkpoints),
         daily=_duration(settings.keep_daily_checkpoints),
         versions=_duration(settings.keep_versions),

@@ -15,6 +15,7 @@ from headrace.app.alerting.standing import alerts_standing, rendered_deliveries
 from headrace.app.board import SILENT_S, board_of, lag_of
 from headrace.app.remedies import Site, site_of
 from headrace.app.settings import Settings
+from headrace.app.storage import storage_of, storage_table
 from headrace.streams.engine.roles import group_of
 
 
@@ -29,15 +30,16 @@ def standing(text: str, settings: Settings) -> dict[str, Any]:
         records count, so 1 may mean: caught up); ``workers`` as they wrote last, each with
         ``age_s`` and ``silent``; ``model`` with the offset that it has learned to, and how
         many examples the scorer that is furthest behind serves without (``behind``);
+        ``storage``: how much is kept, see :func:`headrace.app.storage.storage_of`;
         ``alerts``: those that are ``open``, and their ``deliveries``.
     """
     with site_of(text, settings) as site:
         alerts = alerts_standing(site.kafka, site.target.topics.alerts, site.name)
-        return {**standing_of(site), "alerts": alerts}
+        return {**standing_of(site), "storage": storage_of(site), "alerts": alerts}
 
 
 def standing_of(site: Site) -> dict[str, Any]:
-    """Return how a pipeline stands whose services are at hand, all but its alerts."""
+    """Return how a pipeline stands whose services are at hand: what is quickly asked."""
     board = board_of(site.store, site.name)
     workers = {name: _worker(report) for name, report in board.items()}
     checkpoints = site.registry.checkpoints(site.name, site.version)
@@ -121,7 +123,12 @@ def rendered(found: dict[str, Any]) -> RenderableType:
         (found["pipeline"], "bold"),
         f"  version {found['serving_version']} of {len(found['versions'])}",
     )
-    tables = (_stage_table(found), _worker_table(found), *_alert_lines(found["alerts"]))
+    tables = (
+        _stage_table(found),
+        _worker_table(found),
+        storage_table(found["storage"]),
+        *_alert_lines(found["alerts"]),
+    )
     return Group(head, Text(_learning(found)), *tables, "")
 
 

@@ -116,7 +116,7 @@ class CheckpointInfo(NamedTuple):
     size_bytes
         Of the state as it was written.
     kept
-        Whether its state is still there (:mod:`headrace.registry.retention`).
+        Whether its state is still there (:mod:`headrace.registry.pruning`).
     """
 
     offset: int

@@ -129,6 +129,13 @@ class Groups:
         end = self._offsets(places, OffsetSpec.latest)
         return {place: (first[place], end[place]) for place in places}
 
+    def since(
+        self, places: Sequence[tuple[str, int]], moment_ms: int
+    ) -> dict[tuple[str, int], int]:
+        """Return the first offset whose record is not older than a moment, where there is one."""
+        found = self._offsets(places, lambda: OffsetSpec.for_timestamp(moment_ms))
+        return {place: offset for place, offset in found.items() if offset >= 0}
+
     def _offsets(
         self, places: Sequence[tuple[str, int]], spec: Callable[[], OffsetSpec]
     ) -> dict[tuple[str, int], int]:

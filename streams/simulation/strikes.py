@@ -7,7 +7,7 @@ from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, cast
 
-from headrace.registry.retention import Retention, unneeded_states
+from headrace.registry.pruning import StateRetention, unneeded_states
 from headrace.streams.protocol.ports import Committed
 from headrace.streams.records import TopicPartition
 from headrace.streams.simulation.registry import VERSION
@@ -147,7 +147,7 @@ def _forget(world: World, rng: Random) -> None:
 def _prune(world: World, rng: Random) -> None:
     """Drop the states of checkpoints that nobody needs, in a world where a tick is a minute."""
     every, daily = (timedelta(minutes=rng.choice([0, 30, 300])) for _ in range(2))
-    retention = Retention(every, daily, timedelta(0), newest=1)
+    retention = StateRetention(every, daily, timedelta(0), newest=1)
     for flow in world.flow.parts:
         examples = next(d for d in world.flow.roles["learn"] if world.flow.part(d) is flow)
         oldest, _ = world.broker.bounds((examples.inputs[0], 0))

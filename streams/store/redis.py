@@ -170,6 +170,11 @@ class RedisStore:
         with self._translated():
             return _cut(self._redis.hget(_key(task), CUT))
 
+    def size_bytes(self, task: TaskId) -> int:
+        """Return about how much memory a task's state takes in the server, in bytes."""
+        with self._translated():
+            return int(self._redis.memory_usage(_key(task)) or 0)
+
     def tasks(self, pipeline: str) -> list[TaskId]:
         """Return all tasks of a pipeline that have state here, of any version."""
         with self._translated():

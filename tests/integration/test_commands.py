@@ -70,12 +70,65 @@ def test_run_publish_tail_status_and_stop(shop: Shop) -> None:
         assert [stage["stage"] for stage in stands["stages"]] == [
             "score", "route", "join", "monitor", "learn",
         ]  # fmt: skip
+        check_storage(shop, stands["storage"])
         assert shop.name in shop.headrace("status").stdout
         said = shop.headrace("reset", shop.name, "--yes", code=3).stderr
         assert "join-0, learn-0, score-0 are alive" in said
         said = shop.headrace("tail", shop.name[:-1], "metrics", "--no-follow", code=2).stderr
         assert f'Did you mean "{shop.name}"?' in said
     assert "no worker runs" in shop.headrace("status", shop.name).stdout
+
+
+def check_storage(shop: Shop, storage: dict[str, Any]) -> None:
+    """See what status says of how much is kept, beside what there is."""
+    topics = storage["topics"]
+    assert set(topics) == set(shop.topics)
+    assert topics[shop.topics.events]["records"] == topics[shop.topics.events]["records_per_day"]
+    assert topics[shop.topics.events]["records"] >= SLICE
+    assert all(topic["size_bytes"] >= topic["bytes_per_day"] for topic in topics.values())
+    assert topics[shop.topics.predictions]["size_bytes"] > SLICE * 50
+    assert storage["checkpoints"]["states"] == storage["checkpoints"]["links"]
+    assert storage["redis"]["versions"].keys() == {"1"}
+    assert storage["redis"]["size_bytes"] > 1_000
+
+
+def test_states_that_nobody_needs_are_dropped_and_the_pipeline_goes_on(shop: Shop) -> None:
+    shop.begin()
+    for number in (1, 2, 3):  # each stop writes a checkpoint
+        with shop.running():
+            shop.publish(number)
+    shop.environment |= {"HEADRACE_KEEP_CHECKPOINTS": "1s", "HEADRACE_KEEP_DAILY_CHECKPOINTS": "1s"}
+    before = json.loads(shop.headrace("status", shop.name, "--json").stdout)["storage"]
+    links = before["checkpoints"]["links"]
+    assert before["checkpoints"]["states"] == links >= 4
+    would = f"would be dropped: {links - 3} states of checkpoints"  # the newest three stay
+    assert would in shop.headrace("prune", shop.name, "--dry-run").stdout
+    assert f" dropped: {links - 3} states" in shop.headrace("prune", shop.name).stdout
+    assert " dropped: 0 states" in shop.headrace("prune", shop.name).stdout
+    after = json.loads(shop.headrace("status", shop.name, "--json").stdout)["storage"]
+    assert (after["checkpoints"]["states"], after["checkpoints"]["links"]) == (3, links)
+    with shop.running():
+        shop.publish(4)
+    shop.check_exactly(5)
+
+
+def test_a_number_of_a_version_that_the_registry_forgot_is_not_given_again(shop: Shop) -> None:
+    shop.begin()
+    registry = shop.folder / "data" / "registry.db"
+    yesterday = registry.read_bytes()
+    text = shop.file.read_text()
+    for over in ("2h", "3h"):  # two edits, and then the registry of before both
+        shop.file.write_text(text.replace('over="1h"', f'over="{over}"'))
+        with shop.running():
+            pass
+    for path in registry.parent.glob("registry.db*"):
+        path.unlink()
+    registry.write_bytes(yesterday)
+    with shop.running():
+        shop.publish(1)
+    stands = json.loads(shop.headrace("status", shop.name, "--json").stdout)
+    assert stands["serving_version"] == 4  # 2 and 3 stand in the store and in the log
+    shop.check_exactly(2)
 
 
 def test_top_shows_what_the_workers_do_and_what_they_export_is_known(shop: Shop) -> None:

@@ -362,7 +362,7 @@ BUGS = (
     Bug("unstable start offsets", unstable_offsets, _odds(rebalance=20, pause=5)),
     Bug("offsets read before the claim", offsets_before_claim, _odds(rebalance=20, pause=5)),
     Bug("commit per partition in JOIN", commit_by_partition, _odds(crash=5)),
-    Bug("states and cut in two scripts", states_and_cut_apart, _odds(crash=5, failover=5, prune=0)),
+    Bug("states and cut in two scripts", states_and_cut_apart, _odds(crash=5, failover=5)),
     Bug("a dirty entry evicted", dirty_evicted),
     Bug("the cache kept over a revoke", cache_kept, _odds(rebalance=20)),
     Bug("restore that emits", restore_emits, _odds(crash=5, wipe=5)),

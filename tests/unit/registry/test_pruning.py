@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.registry.kept import CheckpointInfo, ServingInfo
-from headrace.registry.retention import Retention, unneeded_states, unserved_since
+from headrace.registry.pruning import StateRetention, unneeded_states, unserved_since
 
 NOW = datetime(2024, 5, 9, 12, tzinfo=UTC)
-SHORT = Retention(timedelta(hours=1), timedelta(days=3), timedelta(days=30))
+SHORT = StateRetention(timedelta(hours=1), timedelta(days=3), timedelta(days=30))
 
 
 def chain_of(ages: list[timedelta], dropped: frozenset[int] = frozenset()) -> list[CheckpointInfo]:
@@ -59,7 +59,7 @@ def test_any_chain_keeps_what_is_needed(
     gaps: list[float], every: float, daily: float, oldest: int
 ) -> None:
     chain = chain_of(hours(*reversed(list(accumulate(gaps)))))
-    retention = Retention(timedelta(hours=every), timedelta(hours=daily), timedelta(0))
+    retention = StateRetention(timedelta(hours=every), timedelta(hours=daily), timedelta(0))
     unneeded = unneeded_states(chain, retention, NOW, oldest)
     kept = [info for info in chain if info.offset not in unneeded]
     assert kept[-retention.newest :] == chain[-retention.newest :]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from headrace.registry.kept import CheckpointInfo, ServingInfo
 
 
-class Retention(NamedTuple):
+class StateRetention(NamedTuple):
     """How long states are kept.
 
     Attributes
@@ -37,7 +37,7 @@ class Retention(NamedTuple):
 
 
 def unneeded_states(
-    chain: Sequence[CheckpointInfo], retention: Retention, now: datetime, oldest_example: int
+    chain: Sequence[CheckpointInfo], retention: StateRetention, now: datetime, oldest_example: int
 ) -> list[int]:
     """Return the offsets of checkpoints whose states nobody needs.
 
@@ -59,7 +59,7 @@ def unneeded_states(
     ...     CheckpointInfo(at, at - 10, "", "", 100, now - timedelta(hours=30 - at / 10))
     ...     for at in (10, 20, 30, 40, 50, 60)
     ... ]
-    >>> unneeded_states(chain, Retention(), now, 25)
+    >>> unneeded_states(chain, StateRetention(), now, 25)
     [10, 30]
 
     Offset 20 is needed to learn the examples from 25 on, 40 to 60 are the newest.
