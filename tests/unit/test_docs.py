@@ -158,6 +158,7 @@ def test_the_page_of_commands_has_each_key_of_status() -> None:
     (table,) = re.findall(r"^`--json` writes one object for a pipeline.*?^Times", text, re.M | re.S)
     modules = (
         ROOT / "app" / "standing.py",
+        ROOT / "app" / "storage.py",
         ROOT / "app" / "alerting" / "standing.py",
         ROOT / "streams" / "engine" / "report.py",
     )
