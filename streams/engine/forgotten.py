@@ -73,6 +73,13 @@ class Slot:
     partitions: Callable[[], Mapping[str, int]]
 
 
+BY_SASL = (
+    "these requests cannot be made by SASL. If a worker says for long, after a broker's death, that"
+    " its offsets are not to be had yet, end the transaction that hangs:"
+    " `kafka-transactions.sh find-hanging`, then `abort` (docs/reliability.md)."
+)
+
+
 class _Refused(Exception):
     """An answer with an error of Kafka's protocol."""
 
@@ -84,8 +91,8 @@ class _Refused(Exception):
 def end_forgotten(kafka: Connection, slot: Slot) -> None:
     """Mark what the slot's last transaction decided in all partitions that it may have written.
 
-    Where a broker is too old for it, or can only be asked by SASL, nothing is done; where it does
-    not permit it, that is said. Who has taken the slot meanwhile does it for us.
+    Where a broker is too old for it nothing is done: it has not this fault. Where it can only be
+    asked by SASL, or does not permit it, that is said. Who has taken the slot meanwhile does it for us.
 
     Raises
     ------
@@ -93,6 +100,7 @@ def end_forgotten(kafka: Connection, slot: Slot) -> None:
         Kafka does not answer, or not yet: to be tried again.
     """
     if not can_ask(kafka.security):
+        _log.warning("forgotten transactions are not looked for", reason=BY_SASL)
         return
     what = f"Kafka at {kafka.brokers}: {slot.transactional_id} could not be looked at"
     try:

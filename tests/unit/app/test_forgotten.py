@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager, suppress
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from headrace.schemas.errors import ServiceError
 from headrace.streams.engine import forgotten
@@ -163,8 +164,14 @@ def test_nothing_is_begun_where_nothing_can_have_been_forgotten(replies: Replies
     assert not made.bodies(forgotten.INIT_PRODUCER_ID)
 
 
-def test_by_sasl_nothing_is_asked() -> None:
-    end_forgotten(Connection("127.0.0.1:1", {"security.protocol": "SASL_SSL"}), SLOT)
+def test_by_sasl_nothing_is_asked_and_that_is_said() -> None:
+    with capture_logs() as logs:
+        end_forgotten(Connection("127.0.0.1:1", {"security.protocol": "SASL_SSL"}), SLOT)
+    (line,) = logs
+    assert line["log_level"] == "warning"
+    assert line["event"] == "forgotten transactions are not looked for"
+    assert "cannot be made by SASL" in line["reason"]
+    assert "kafka-transactions.sh find-hanging" in line["reason"]
 
 
 @pytest.mark.parametrize(
