@@ -92,7 +92,8 @@ def end_forgotten(kafka: Connection, slot: Slot) -> None:
     """Mark what the slot's last transaction decided in all partitions that it may have written.
 
     Where a broker is too old for it nothing is done: it has not this fault. Where it can only be
-    asked by SASL, or does not permit it, that is said. Who has taken the slot meanwhile does it for us.
+    asked by SASL, or does not permit it, that is said. Who has taken the slot meanwhile does it for
+    us.
 
     Raises
     ------
