@@ -23,9 +23,23 @@ from headrace.streams.load import load_pipeline, load_pipelines
 from headrace.streams.model import Bundle
 from headrace.streams.pipeline import Cost, InEvent, Labels, LearnedBaseline
 from headrace.streams.plan import Plan, plan_of
+from headrace.streams.roundtrip import round_trips
 from headrace.streams.stages.lookout import watch_terms
 from headrace.streams.subjects import schemas_by_subject
+from headrace.streams.times import ACCEPTED as TIMES
 from headrace.streams.topics import Partitions, topic_specs
+
+PARTITIONING = (
+    "murmur2, as Java's clients do; librdkafka's need partitioner=murmur2_random. Records that"
+    " another rule has placed become wrong_partition: publish them by headrace.Publisher"
+)
+"""What a producer must do, since SCORE refuses what lies elsewhere."""
+
+WRITERS = (
+    "those of the topic _headrace-schemas, not of another schema registry: records with another's"
+    " ids become unknown_schema. Publish by headrace.Publisher, or as JSON"
+)
+"""Whose ids Avro records must bear."""
 
 
 def check_file(path: Path, settings: Settings) -> list[Plan]:
@@ -47,6 +61,7 @@ def check_file(path: Path, settings: Settings) -> list[Plan]:
         plans.append(plan)
         faults += broken_laws(plan, settings)
         faults += made_otherwise(plan, path)
+        faults += unfaithful(plan)
     if faults:
         raise DeclarationError(faults)
     return plans
@@ -79,6 +94,16 @@ def made_otherwise(plan: Plan, path: Path) -> list[str]:
     ]
 
 
+def unfaithful(plan: Plan) -> list[str]:
+    """Return one sentence for each class of which is read what was not written."""
+    place = plan.pipeline.place
+    return [
+        f"{plan.name}: {trial.fault}\n  ({place})"
+        for trial in round_trips(plan.pipeline).values()
+        if trial.fault is not None
+    ]
+
+
 def described(plan: Plan, partitions: int) -> RenderableType:
     """Return a pipeline as a person reads it.
 
@@ -92,6 +117,7 @@ def described(plan: Plan, partitions: int) -> RenderableType:
         head,
         _topics(plan, partitions),
         _schemas(plan),
+        _reading(plan),
         _features(plan),
         _model(plan),
         _monitor(plan),
@@ -129,6 +155,19 @@ def _schemas(plan: Plan) -> Table:
     for subject, schema in schemas_by_subject(plan).items():
         names = [field["name"] for field in schema["fields"]]
         table.add_row(subject, ", ".join(names))
+    return table
+
+
+def _reading(plan: Plan) -> Table:
+    table = _table("Reading", "what", "")
+    table.add_row("times", f"{TIMES} (docs/pipeline.md, Times)")
+    for name, trial in round_trips(plan.pipeline).items():
+        done = f"{trial.tried} made up, written, and read as the same"
+        table.add_row(name, f"not tried, {trial.untried}" if trial.untried else done)
+    source = plan.pipeline.events
+    table.add_row("partitions", f"by {source.key} ({PARTITIONING})")
+    if "avro" in (source.format, getattr(plan.pipeline.labels, "format", None)):
+        table.add_row("schema ids", WRITERS)
     return table
 
 

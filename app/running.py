@@ -16,7 +16,7 @@ import structlog
 from headrace.app.alerting.channels import channels_of
 from headrace.app.alerting.sender import DeliveryCollector, sending
 from headrace.app.board import SILENT_S, Board, board_of
-from headrace.app.checking import broken_laws, made_otherwise
+from headrace.app.checking import broken_laws, made_otherwise, unfaithful
 from headrace.app.http import serve
 from headrace.app.logs import configure_logs
 from headrace.app.prometheus import SupervisorCollector
@@ -56,6 +56,8 @@ def run_pipeline(
     broken = [*broken_laws(plan, settings), *made_otherwise(plan, file)]
     if broken:
         raise DeclarationError(broken)
+    for fault in unfaithful(plan):
+        _log.warning(fault)
     services = find_services(settings)
     prepared = prepare(plan, settings, services)
     created = [state.name for state in prepared.topic_states if state.created]

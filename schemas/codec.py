@@ -18,6 +18,12 @@ from headrace.schemas.encoding import compiled
 Schema = dict[str, Any]
 """An Avro schema as parsed JSON."""
 
+OWN_IDS = (
+    "Ids are those of the topic _headrace-schemas, not of another schema registry: publish with"
+    " headrace.Publisher, or as JSON."
+)
+"""What to do about an id that is not known."""
+
 _MAGIC = b"\x00"
 _HEADER_BYTES = 5
 
@@ -110,7 +116,7 @@ class Codec:
         number = int.from_bytes(data[1:_HEADER_BYTES], "big")
         writer = self._writers.get(number)
         if writer is None:
-            return Undecodable("unknown_schema", f"No schema has the id {number}.")
+            return Undecodable("unknown_schema", f"No schema has the id {number}. {OWN_IDS}")
         return self._read(data, writer, self._parsed)
 
     def _read(self, data: bytes, writer: Any, reader: Any) -> dict[str, Any] | Undecodable:

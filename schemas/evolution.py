@@ -13,6 +13,7 @@ Anything else is another record: give it, or its field, another name.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from headrace.schemas.codec import Schema
@@ -49,7 +50,7 @@ def _type_faults(old: Any, new: Any, path: str) -> list[str]:
 def _record_faults(old: Schema, new: Schema, path: str) -> list[str]:
     before = {field["name"]: field for field in old["fields"]}
     after = {field["name"]: field for field in new["fields"]}
-    faults = [] if _full_name(old) == _full_name(new) else [_changed(path, old, new)]
+    faults = list(_name_faults(old, new, path))
     for name, field in before.items():
         place = f"{path}.{name}" if path else name
         if name in after:
@@ -63,6 +64,16 @@ def _record_faults(old: Schema, new: Schema, path: str) -> list[str]:
             place = f"{path}.{name}" if path else name
             faults.append(f"{place}: it is new and has no default. Older records lack it.")
     return sorted(faults)
+
+
+def _name_faults(old: Schema, new: Schema, path: str) -> Iterator[str]:
+    if path and _full_name(old) != _full_name(new):
+        yield _changed(path, old, new)
+    elif old["name"] != new["name"]:
+        yield (
+            f"The topic's records are {_full_name(old)}, and would be {_full_name(new)}. Name the"
+            f" class {old['name']}, or use another topic: the namespace may differ, the name not."
+        )
 
 
 def _union_faults(old: list[Any], new: list[Any], path: str) -> list[str]:
@@ -92,7 +103,7 @@ def _kind(schema: Any) -> str:
 
 
 def _full_name(schema: Schema) -> str:
-    return f"{schema.get('namespace', '')}.{schema['name']}"
+    return ".".join(filter(None, [schema.get("namespace"), schema["name"]]))
 
 
 def _changed(path: str, old: Any, new: Any) -> str:
@@ -104,5 +115,5 @@ def _said(schema: Any) -> str:
     if isinstance(schema, list):
         return " or ".join(_said(_plain(item)) for item in schema)
     if isinstance(schema, dict) and schema["type"] == "record":
-        return f"record {schema['name']}"
+        return f"record {_full_name(schema)}"
     return _kind(schema)

@@ -97,8 +97,18 @@ class Registered:
         return self._by_id.get(schema_id)
 
     def id_of(self, subject: str, schema: Schema) -> int | None:
-        """Return the id of a subject's schema, None if it has none."""
-        return self._by_content.get((subject, canonical_schema(schema)))
+        """Return the id of a subject's schema, None if it has none; namespaces do not count."""
+        return self._by_content.get((subject, canonical_schema(self.named(subject, schema))))
+
+    def named(self, subject: str, schema: Schema) -> Schema:
+        """Return a schema in the namespace in which its subject has a record of that name already.
+
+        Pipelines that share a topic differ in their namespaces, and write the same bytes.
+        """
+        for known in self.schemas_of(subject).values():
+            if known.get("name") == schema.get("name") and "namespace" in known:
+                return {**schema, "namespace": known["namespace"]}
+        return schema
 
     def schemas_of(self, subject: str) -> Mapping[int, Schema]:
         """Return all schemas that a subject ever had, by id, oldest first."""
@@ -128,11 +138,12 @@ class Registered:
         taken = set(self._by_id)
         new = []
         for subject, schema in missing.items():
-            number = _candidate(subject, schema)
+            named = self.named(subject, schema)
+            number = _candidate(subject, named)
             while number in taken:
                 number = number % ID_MAX + 1
             taken.add(number)
-            new.append(Registration(number, subject, schema))
+            new.append(Registration(number, subject, named))
         return new
 
     def _faults(self, subject: str, schema: Schema) -> list[str]:

@@ -8,7 +8,7 @@ import json
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from headrace.schemas.avro import avro_schema_of
+from headrace.schemas.avro import declared_fields
 from headrace.streams.estimators import decides_itself
 from headrace.streams.event import Event
 from headrace.streams.pipeline import InEvent, Labels, Pipeline
@@ -89,7 +89,16 @@ def declaration_diff(old: str, new: str) -> str:
 def _schema(model: type[Event]) -> list[Any]:
     """Return an event's fields with their rules; titles and docs are no part of them."""
     rules = model.model_json_schema()
-    return [avro_schema_of(model)["fields"], rules["properties"], rules.get("required", [])]
+    parts = [declared_fields(model), rules["properties"], rules.get("required", [])]
+    nested = rules.get("$defs")  # so classes without nested ones are what they were
+    return [*parts, _without_words(nested)] if nested else parts
+
+
+def _without_words(rules: Any) -> Any:
+    if isinstance(rules, dict):
+        kept = {name: rule for name, rule in rules.items() if name != "description"}
+        return {name: _without_words(rule) for name, rule in kept.items()}
+    return [_without_words(rule) for rule in rules] if isinstance(rules, list) else rules
 
 
 def _labels(labels: Labels | InEvent | None) -> Any:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import NamedTuple
 
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
-from headrace.schemas.avro import avro_schema_of, datetime_fields, to_avro
+from headrace.schemas.avro import avro_schema_of
 from headrace.schemas.codec import Codec, Undecodable
-from headrace.streams.event import ISO_8601, Event
+from headrace.schemas.names import Path, paths_of, placed
+from headrace.streams.event import TIME_FORMAT, Event
+from headrace.streams.times import EPOCH
+from headrace.streams.validation import faults_in, place_of, sentence_of
 from headrace.streams.validators import told
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from headrace.streams.wire import avro_encoder, avro_places, json_encoder
 
 NAME_CHARS_MAX = 512
 """Longest id or key: each stands in records, state keys and waiting labels."""
@@ -31,6 +33,7 @@ _CODES = {
     "string_too_short": "out_of_range",
     "string_too_long": "out_of_range",
     "timezone_aware": "wrong_type",
+    TIME_FORMAT: "wrong_type",
 }
 
 VALUE_BYTES_MAX = 1024 * 1024
@@ -69,16 +72,9 @@ def decoder_of(model: type[Event], form: str, codec: Codec | None = None) -> Dec
     codec
         The codec of the derived schema; needed for ``avro``.
     """
-    validate_json = model.__pydantic_validator__.validate_json
-
-    def from_json(value: bytes) -> Decoded:
-        try:
-            event: Event = validate_json(value)
-        except ValidationError as error:
-            return _rejected(error, value)
-        return event
-
-    inner = from_json if form == "json" else _avro_decoder(model, codec)
+    avro = _avro_decoder(model, codec) if form == "avro" else None
+    read = avro or model.__pydantic_validator__.validate_json
+    aliased = [(path, name) for name, at in paths_of(model).items() for path in at]
 
     def decode(value: bytes | None) -> Decoded:
         if value is None:
@@ -86,18 +82,21 @@ def decoder_of(model: type[Event], form: str, codec: Codec | None = None) -> Dec
         if len(value) > VALUE_BYTES_MAX:
             return Rejected("too_large", f"{len(value)} bytes; at most {VALUE_BYTES_MAX} are read.")
         try:
-            return inner(value)
+            found: Decoded = read(value)
+        except ValidationError as error:
+            return _rejected(error, value, aliased)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - the class' own code may raise anything
             return refused_by(error)
+        return found
 
     return decode
 
 
 def _avro_decoder(model: type[Event], codec: Codec | None) -> Callable[[bytes], Decoded]:
     reader = codec or Codec(avro_schema_of(model), 1)
-    times = datetime_fields(model)
+    times, places = avro_places(model)
     validate = model.__pydantic_validator__.validate_python
 
     def decode(value: bytes) -> Decoded:
@@ -107,12 +106,10 @@ def _avro_decoder(model: type[Event], codec: Codec | None) -> Callable[[bytes], 
         try:
             for name in times:
                 if fields[name] is not None:
-                    fields[name] = _EPOCH + timedelta(microseconds=fields[name])
-            event: Event = validate(fields)
+                    fields[name] = EPOCH + timedelta(microseconds=fields[name])
+            event: Event = validate(placed(fields, places) if places else fields)
         except OverflowError:
             return Rejected("out_of_range", f"A time of {fields} is no date.")
-        except ValidationError as error:
-            return _rejected(error, value)
         return event
 
     return decode
@@ -125,35 +122,36 @@ def refused_by(error: Exception) -> Rejected:
     return Rejected("invalid", f"Its class raised {told(error)}.")
 
 
-def _rejected(error: ValidationError, value: bytes) -> Rejected:
-    first = error.errors(include_url=False, include_context=False)[0]
+def _rejected(
+    error: ValidationError, value: bytes, aliased: Sequence[tuple[Path, str]]
+) -> Rejected:
+    first = faults_in(error)[0]
     kind = str(first["type"])
-    where = ".".join(str(part) for part in first["loc"])
-    field = str(first["loc"][0]) if where else None
+    where = place_of(first)
+    field = _field_at(first["loc"], aliased) if where else None
     code = _CODES.get(kind, "wrong_type" if kind.endswith(("_type", "_parsing")) else "invalid")
-    if kind == "string_pattern_mismatch" and first["msg"].endswith(f"'{ISO_8601}'"):
-        said = f"{where}: {first['input']!r:.80} is no ISO 8601 time."
-        return Rejected("wrong_type", said, field)
     if code == "not_json":
         try:
             value.decode("utf-8")
         except UnicodeDecodeError as wrong:
             return Rejected("invalid_utf8", f"Byte {wrong.start} is no UTF-8.")
         return Rejected(code, str(first["msg"]))
-    shown = repr(first.get("input"))
-    shown = shown if len(shown) <= 80 else shown[:77] + "..."
-    said = f"{where}: {first['msg']} (it is {shown})." if where else first["msg"]
+    said = f"{where}: {sentence_of(first)}" if where else str(first["msg"])
     return Rejected(code, said, field)
+
+
+def _field_at(place: Path, aliased: Sequence[tuple[Path, str]]) -> str:
+    """Return the declared field that is read at a place."""
+    return next((name for path, name in aliased if place[: len(path)] == path), str(place[0]))
 
 
 def encoder_of(
     model: type[Event], form: str, codec: Codec | None = None
 ) -> Callable[[Event], bytes]:
-    """Return what turns an event into a record's value."""
-    if form == "json":
-        return model.__pydantic_serializer__.to_json
-    writer = codec or Codec(avro_schema_of(model), 1)
-    return lambda event: writer.encode(to_avro(event))
+    """Return what turns an event into a record's value (:mod:`headrace.streams.wire`)."""
+    if form == "avro":
+        return avro_encoder(model, codec or Codec(avro_schema_of(model), 1))
+    return json_encoder(model)
 
 
 def name_fault(value: str | int, field: str, code: str) -> Rejected | None:

@@ -6,8 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from headrace.schemas.avro import field_types, literal_values
+from pydantic.errors import PydanticInvalidForJsonSchema
+from pydantic_core import PydanticOmit
+
+from headrace.schemas.avro import avro_type, field_types, literal_values
 from headrace.streams.duration import DAY_MS, duration_ms, duration_text
 from headrace.streams.estimators import reads_text
 from headrace.streams.event import Event
@@ -40,6 +44,7 @@ from headrace.streams.pipeline import (
 )
 from headrace.streams.places import Fault, suggestion
 from headrace.streams.retention import bounds_of, retention_faults
+from headrace.streams.ways_out import type_name, way_out
 
 RUN_LENGTH_MS_MIN = 86_400_000
 RUN_LENGTH_MS_MAX = 3_650 * 86_400_000
@@ -47,7 +52,6 @@ RUN_LENGTH_MS_MAX = 3_650 * 86_400_000
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,48}")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
-_TYPES = (str, float, int, bool, bytes, datetime)
 
 
 def faults_of(pipeline: Pipeline) -> list[str]:
@@ -134,7 +138,7 @@ def _labels_faults(labels: Labels, source: Source, kept_ms: int) -> Iterator[Fau
 
 def _name_faults(where: str, what: str, name: str, types: Types, place: str) -> Iterator[Fault]:
     plain, optional = types.get(name, (str, False))
-    if optional or not (plain in (str, int) or literal_values(plain)):
+    if optional or not (plain in (str, int, UUID) or literal_values(plain)):
         said = f'{where}({what}="{name}") must be text or an integer, and never null.'
         yield Fault(said, "Declare the field as str or int.", place)
 
@@ -152,11 +156,17 @@ def _stream_faults(where: str, stream: Source | Labels, owner: type[Event]) -> I
     if stream.topic is not None and not _TOPIC.fullmatch(stream.topic):
         hint = "Use letters, digits, ., _ and -."
         yield Fault(f"{where}(topic={stream.topic!r}) is no topic's name.", hint, stream.place)
-    for name, (plain, _) in field_types(owner).items():
-        if plain not in _TYPES and not literal_values(plain):
-            said = f"{owner.__name__}.{name} is {plain!r}, which has no Avro type."
-            hint = "Use str, float, int, bool, bytes, datetime or a Literal of texts."
-            yield Fault(said, hint, stream.place)
+    if stream.format == "avro":
+        for name, (plain, _) in field_types(owner).items():
+            if avro_type(plain) is None:
+                said = f"{owner.__name__}.{name} is {type_name(plain)}, which has no Avro type."
+                yield Fault(said, way_out(plain), stream.place)
+        return
+    try:
+        owner.model_json_schema()
+    except (PydanticInvalidForJsonSchema, PydanticOmit) as error:
+        said = f"{owner.__name__} has a field that JSON cannot carry ({error.args[0]})."
+        yield Fault(said, way_out(None), stream.place)
 
 
 def _parsed(text: Any) -> int | None:

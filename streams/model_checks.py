@@ -10,16 +10,23 @@ from typing import Any
 from river import base
 from river.active.base import ActiveLearningClassifier
 
-from headrace.schemas.avro import field_types, literal_values
+from headrace.schemas.avro import (
+    avro_type,
+    field_types,
+    literal_integers,
+    literal_values,
+    plain_type,
+)
 from headrace.streams.estimators import decides_itself, last_of, name_of, reads_text
 from headrace.streams.event import Event
 from headrace.streams.pipeline import Cost, InEvent, Labels, Pipeline, Threshold
 from headrace.streams.places import Fault
 from headrace.streams.trained import new_model_of
+from headrace.streams.ways_out import type_name, way_out
 
 _LABEL_TYPES = {
     "binary": (bool,),
-    "multiclass": (str,),
+    "multiclass": (str, int),
     "regression": (float, int),
     "anomaly": (bool,),
 }
@@ -63,12 +70,23 @@ def task_of(pipeline: Pipeline) -> str | None:
 
 
 def label_type(pipeline: Pipeline) -> Any:
-    """Return the plain type of the label's field, None if there is none."""
+    """Return the plain type of the label's field, None if there is none.
+
+    ``Literal[0, 1]`` is a flag: bool; a ``Literal`` of other integers stays one.
+    """
     labels: Any = pipeline.labels
     owner = labels.label if isinstance(labels, Labels) else pipeline.events.event
     if not isinstance(labels, Labels | InEvent) or not is_event(owner):
         return None
-    return field_types(owner).get(labels.value, (None, False))[0]
+    field = owner.model_fields.get(labels.value)
+    plain = None if field is None else plain_type(field.annotation)[0]
+    return bool if sorted(literal_integers(plain)) == [0, 1] else plain
+
+
+def class_names(pipeline: Pipeline) -> tuple[str, ...]:
+    """Return what the classes of a label are called, as far as it declares them."""
+    plain = label_type(pipeline)
+    return literal_values(plain) or tuple(str(value) for value in literal_integers(plain))
 
 
 def model_faults(pipeline: Pipeline) -> Iterator[Fault]:
@@ -119,18 +137,30 @@ def _label_type_faults(pipeline: Pipeline, task: str) -> Iterator[Fault]:
     known = isinstance(labels, Labels | InEvent) and is_event(owner)
     if not known or labels.value not in field_types(owner):
         return
-    plain, optional = field_types(owner)[labels.value]
+    declared, optional = field_types(owner)[labels.value]
     said = f"the label {owner.__name__}.{labels.value}"
     if optional:
         yield Fault(f"{said} may be null.", "A label says something.", labels.place)
-    kind = str if literal_values(plain) else plain
-    if kind not in _LABEL_TYPES[task]:
+    flag = label_type(pipeline) is bool and task != "regression"
+    kind = bool if flag else str if literal_values(declared) else declared
+    several = task == "multiclass" and not _takes_classes(pipeline.model)
+    if kind not in _LABEL_TYPES[task] or (several and kind is int):
         model, wanted = _WANTED[task]
-        what = f"{said} is {getattr(kind, '__name__', kind)}; {model} learns {wanted}."
-        yield Fault(what, "", labels.place)
-    elif task == "multiclass" and not _takes_classes(pipeline.model):
+        what = f"{said} is {type_name(kind)}; {model} learns {wanted}."
+        yield Fault(what, _label_way_out(kind, task), labels.place)
+    elif several:
         what = f"{said} has several classes, and {name_of(pipeline.model)} takes two."
         yield Fault(what, "Wrap it: river.multiclass.OneVsRestClassifier(...).", labels.place)
+
+
+def _label_way_out(kind: Any, task: str) -> str:
+    if kind is int and task in ("multiclass", "anomaly"):
+        return (
+            "Declare it as Literal[0, 1], or as bool with Field(strict=False), which reads 0 and 1;"
+            " several classes need a model that takes several, as"
+            " river.multiclass.OneVsRestClassifier(...)."
+        )
+    return "" if avro_type(kind) is not None else way_out(kind)
 
 
 def _takes_classes(model: Any) -> bool:

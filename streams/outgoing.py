@@ -9,12 +9,13 @@ from operator import attrgetter
 from typing import NamedTuple, TypeVar
 
 from headrace.schemas.errors import InputError
-from headrace.streams.decoding import VALUE_BYTES_MAX, name_fault
+from headrace.streams.decoding import VALUE_BYTES_MAX, Decode, name_fault, time_fault
 from headrace.streams.event import Event
 from headrace.streams.pipeline import Labels
 from headrace.streams.plan import Plan
+from headrace.streams.roundtrip import reread_fault
 from headrace.streams.rows import Row
-from headrace.streams.validators import told
+from headrace.streams.wire import Encode, unwritable
 
 E = TypeVar("E", bound=Event)
 
@@ -41,8 +42,13 @@ class Outgoing(NamedTuple):
     row: int | None = None
 
 
-def outgoing_event(plan: Plan, event: Event) -> Outgoing:
+def outgoing_event(plan: Plan, event: Event, value: bytes | None = None) -> Outgoing:
     """Return an event's record; its key is the entity key.
+
+    Parameters
+    ----------
+    value
+        What the event was read from, if that is to be published as it is.
 
     Raises
     ------
@@ -56,12 +62,17 @@ def outgoing_event(plan: Plan, event: Event) -> Outgoing:
     key = plan.event_key(event)
     _check_name(plan, plan.event_id(event), source.id, "empty_id")
     _check_name(plan, key, source.key, "empty_key")
-    value = _encoded(plan, plan.encode_event, event)
-    return Outgoing(plan.event_time_ms(event), False, key.encode(), value)
+    value = value or _written(plan, event, plan.encode_event, plan.reread_event)
+    return Outgoing(_time_ms(plan, plan.event_time_ms(event)), False, key.encode(), value)
 
 
-def outgoing_label(plan: Plan, label: Event) -> Outgoing:
+def outgoing_label(plan: Plan, label: Event, value: bytes | None = None) -> Outgoing:
     """Return a label's record; its key is the id of its event.
+
+    Parameters
+    ----------
+    value
+        What the label was read from, if that is to be published as it is.
 
     Raises
     ------
@@ -78,8 +89,8 @@ def outgoing_label(plan: Plan, label: Event) -> Outgoing:
     _check_class(plan, label, labels.label, "labels")
     name = plan.label_id(label)
     _check_name(plan, name, labels.id, "empty_id")
-    value = _encoded(plan, plan.encode_label, label)
-    return Outgoing(plan.label_time_ms(label), True, name.encode(), value)
+    value = value or _written(plan, label, plan.encode_label, plan.reread_label)
+    return Outgoing(_time_ms(plan, plan.label_time_ms(label)), True, name.encode(), value)
 
 
 def _check_class(plan: Plan, row: Event, wanted: type[Event], what: str) -> None:
@@ -95,15 +106,22 @@ def _check_name(plan: Plan, name: str, field: str, code: str) -> None:
         raise InputError(f"{plan.name}: {fault.detail}")
 
 
-def _encoded(plan: Plan, encode: Callable[[Event], bytes], row: Event) -> bytes:
-    """Return a record's value, which may take a class' own serializers and computed fields."""
+def _time_ms(plan: Plan, time_ms: int) -> int:
+    fault = time_fault(time_ms, time_ms, 0)
+    if fault is not None:
+        raise InputError(f"{plan.name}: {fault.detail}")
+    return time_ms
+
+
+def _written(plan: Plan, row: Event, encode: Encode, reread: Decode | None) -> bytes:
+    """Return an event as bytes that will be read as the same event."""
     try:
         value = encode(row)
     except Exception as error:
-        raise InputError(
-            f"{plan.name}: this {type(row).__name__} cannot be written: {told(error)}."
-            " What its class computes or serializes must not raise."
-        ) from error
+        raise InputError(f"{plan.name}: {unwritable(row, error)}") from error
+    fault = reread_fault(row, value, reread) if reread is not None else None
+    if fault is not None:
+        raise InputError(f"{plan.name}: {fault}")
     if len(value) > VALUE_BYTES_MAX:
         raise InputError(
             f"{plan.name}: a record of {len(value)} bytes; at most {VALUE_BYTES_MAX} are read."

@@ -31,6 +31,7 @@ from headrace.streams.features.program import FeatureProgram, kind_of
 from headrace.streams.model_checks import task_of
 from headrace.streams.pipeline import Cost, InEvent, Labels, LearnedBaseline, Pipeline, Threshold
 from headrace.streams.retention import retention_of
+from headrace.streams.roundtrip import has_own_code
 from headrace.streams.topics import Topics, topics_of
 from headrace.streams.trained import learned_digest, new_model_of
 
@@ -144,9 +145,11 @@ class Plan:
         source, labels = self.pipeline.events, self.pipeline.labels
         self._decode_event = decoder_of(source.event, source.format, event)
         self.encode_event = encoder_of(source.event, source.format, event)
+        self.reread_event = self._decode_event if has_own_code(source.event) else None
         if isinstance(labels, Labels):
             self._decode_label = decoder_of(labels.label, labels.format, label)
             self.encode_label = encoder_of(labels.label, labels.format, label)
+            self.reread_label = self._decode_label if has_own_code(labels.label) else None
 
     def _compile_doors(self) -> None:
         source, labels = self.pipeline.events, self.pipeline.labels

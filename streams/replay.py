@@ -12,6 +12,7 @@ from typing import Any
 
 from headrace.registry.kept import Checkpoint
 from headrace.schemas.errors import InputError
+from headrace.schemas.names import column_of, placed
 from headrace.schemas.records import numbered_codecs
 from headrace.streams.decoded import DecodedRecords
 from headrace.streams.duration import duration_ms
@@ -20,12 +21,13 @@ from headrace.streams.flow import StageParts
 from headrace.streams.observe import ALL
 from headrace.streams.ordering import Ordering
 from headrace.streams.outgoing import Outgoing, in_order, outgoing_event, outgoing_label, slices
-from headrace.streams.pipeline import Labels, Pipeline
+from headrace.streams.pipeline import Labels, Pipeline, Source
 from headrace.streams.plan import Plan, plan_of
 from headrace.streams.stages.bulletin import WHOLE_RUN
 from headrace.streams.topics import Partitions
 from headrace.streams.twins.flow import MemoryFlow, checkpoints_of
 from headrace.streams.validators import told
+from headrace.streams.wire import first_paths
 
 Row = Event | Mapping[str, Any]
 
@@ -106,8 +108,9 @@ def replay(
         The declaration.
     events
         Events in the order in which they came, as instances of the pipeline's event class or as
-        mappings by field name (rows of a file or data frame). What a mapping has wrong becomes a
-        dead letter, as in production.
+        mappings by the names that the class reads (rows of a file or data frame; a path's parts
+        may stand with dots between). What a mapping has wrong becomes a dead letter, as in
+        production.
     labels
         Labels in any order, likewise; they are held in memory. None if the events carry them, or
         if there are none.
@@ -232,13 +235,12 @@ def _ordered(
             f"{plan.name}: this pipeline takes no labels from a topic. Declare labels=Labels(...),"
             " or give none."
         )
-    event_class = plan.pipeline.events.event
-    ready = _outgoing(plan, events, event_class, outgoing_event, is_label=False)
+    ready = _outgoing(plan, events, plan.pipeline.events, outgoing_event)
     if ordering is not None:
         ready = _watched(ready, ordering)
     if not isinstance(declared, Labels):
         return in_order(ready, ())
-    known = _outgoing(plan, labels or (), declared.label, outgoing_label, is_label=True)
+    known = _outgoing(plan, labels or (), declared, outgoing_label)
     return in_order(ready, known)
 
 
@@ -253,23 +255,27 @@ def _watched(records: Iterable[Outgoing], ordering: Ordering) -> Iterator[Outgoi
 def _outgoing(
     plan: Plan,
     rows: Iterable[Row],
-    model: type[Event],
-    make: Callable[[Plan, Event], Outgoing],
-    *,
-    is_label: bool,
+    declared: Source | Labels,
+    make: Callable[[Plan, Event, bytes | None], Outgoing],
 ) -> Iterator[Outgoing]:
     latest_ms = 0
+    is_label = isinstance(declared, Labels)
+    model = declared.label if isinstance(declared, Labels) else declared.event
+    columns = {column_of(path): path for path in first_paths(model).values()}
     for number, row in enumerate(rows, 1):
         if isinstance(row, Mapping):
-            value = _as_json(row, f"{'label' if is_label else 'event'} {number}")
+            nested = placed(row, columns) if columns else row
+            value = _as_json(nested, f"{'label' if is_label else 'event'} {number}")
+            # JSON goes as it came: validators are applied once, as they are to what others publish.
+            kept = value if declared.format == "json" else None
             try:
-                record = make(plan, model.model_validate_json(value))
+                record = make(plan, model.model_validate_json(value), kept)
             except MemoryError:
                 raise
             except Exception:  # noqa: BLE001 - for the stages to bury, with the reason
                 record = Outgoing(latest_ms, is_label, b"", value)
         else:
-            record = make(plan, row)
+            record = make(plan, row, None)
         latest_ms = max(latest_ms, record.time_ms)
         yield record
 

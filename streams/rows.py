@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
@@ -17,17 +16,14 @@ from pydantic import ValidationError
 
 from headrace.schemas.avro import field_types
 from headrace.schemas.errors import InputError
+from headrace.schemas.names import paths_of
 from headrace.streams.decoding import refused_by
 from headrace.streams.event import Event
+from headrace.streams.files.columns import columns_of, string_validator, value_at
 from headrace.streams.files.objects import objects
-from headrace.streams.files.table import (
-    DELIMITERS,
-    Record,
-    Table,
-    shown_delimiter,
-    swallowed_in,
-)
+from headrace.streams.files.table import Record, Table, swallowed_in
 from headrace.streams.files.text import Lines, opened
+from headrace.streams.validation import faults_in, place_of, sentence_of
 
 E = TypeVar("E", bound=Event)
 
@@ -193,11 +189,11 @@ def _csv_rows(file: _File, model: type[E], usual: str) -> Iterator[Row[E]]:
     delimiter = _delimiter(file, usual)
     table = Table(file.lines, delimiter, quotes=file.reading.quotes)
     names = table.names = _names(table, file)
-    columns = _columns(names, path, model, delimiter)
+    columns = columns_of(names, path, model, delimiter)
     texts = {name for name, (plain, optional) in field_types(model).items() if plain is str}
     required = {name for name, field in model.model_fields.items() if field.is_required()}
     kept_empty = texts & required
-    validate = model.__pydantic_validator__.validate_strings
+    validate, as_read = string_validator(model)
 
     def fields(cells: Sequence[str]) -> dict[str, str]:
         return {name: text for name, at in columns if (text := cells[at]) or name in kept_empty}
@@ -211,11 +207,15 @@ def _csv_rows(file: _File, model: type[E], usual: str) -> Iterator[Row[E]]:
         _check_record(record, names, file)
         if len(record.lines) > 1 and not file.reading.multiline:
             _check_swallowed(
-                record, names, delimiter, file, lambda cells: _is_row(validate, fields(cells))
+                record,
+                names,
+                delimiter,
+                file,
+                lambda cells: _is_row(validate, as_read(fields(cells))),
             )
         values = fields(record.cells)
         if file.unless_blank is None or values.get(file.unless_blank):
-            event = _valid(validate, values, file.place(record.line))
+            event = _valid(validate, as_read(values), file.place(record.line))
             yield Row(tally.rows, record.line, event, path)
         else:
             tally.passed += 1
@@ -302,48 +302,12 @@ def _is_row(validate: Callable[..., E], values: Mapping[str, str]) -> bool:
     return True
 
 
-def _columns(
-    names: Sequence[str], path: Path, model: type[Event], delimiter: str
-) -> list[tuple[str, int]]:
-    places = {name: at for at, name in enumerate(names)}
-    missing = [
-        name
-        for name, field in model.model_fields.items()
-        if name not in places and field.is_required()
-    ]
-    if missing:
-        other = _other_delimiter(names, missing, delimiter)
-        if other is not None:
-            shown, not_shown = shown_delimiter(other), shown_delimiter(delimiter)
-            raise InputError(
-                f"{path}, line 1: its cells seem to stand between {shown!r}, not {not_shown!r}:"
-                f" --delimiter {shown!r}."
-            )
-        raise InputError("\n".join(_no_column(path, name, list(places)) for name in missing))
-    return [(name, places[name]) for name in model.model_fields if name in places]
-
-
-def _other_delimiter(names: Sequence[str], missing: Sequence[str], delimiter: str) -> str | None:
-    """Return the delimiter by which a header would have what is missing, None if none does."""
-    header = delimiter.join(names)
-    for other in DELIMITERS:
-        parts = {part.strip().strip('"') for part in header.split(other)}
-        if other != delimiter and parts.issuperset(missing):
-            return other
-    return None
-
-
-def _no_column(path: Path, name: str, columns: list[str]) -> str:
-    near = get_close_matches(name, columns, 1)
-    hint = f' Did you mean "{near[0]}"?' if near else f" It has {', '.join(columns)}."
-    return f'{path}: no column is called "{name}".{hint}'
-
-
 # -- lines of JSON
 
 
 def _json_rows(file: _File, model: type[E]) -> Iterator[Row[E]]:
     from_json = model.__pydantic_validator__.validate_json
+    needed = () if file.unless_blank is None else paths_of(model)[file.unless_blank]
     tally = file.tally
     for line, text, value in objects(file.lines):
         tally.lines = line
@@ -355,8 +319,11 @@ def _json_rows(file: _File, model: type[E]) -> Iterator[Row[E]]:
             remedy = f"jq -c '.[]' {file.path.name} > rows.jsonl"
             said = f"it is an array; each line is one object: {remedy} makes it so."
             raise InputError(f"{file.place(line)}: {said}")
-        blank = file.unless_blank is not None and isinstance(value, Mapping)
-        if blank and value.get(file.unless_blank) is None:
+        if (
+            needed
+            and isinstance(value, Mapping)
+            and all(value_at(value, at) is None for at in needed)
+        ):
             tally.passed += 1
             continue
         yield Row(tally.rows, line, _valid(from_json, text, file.place(line)), file.path)
@@ -366,7 +333,7 @@ def _valid(validate: Callable[..., E], row: object, place: str) -> E:
     try:
         return validate(row)
     except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False)
+        faults = faults_in(error)
     except MemoryError:
         raise
     except Exception as error:
@@ -375,10 +342,10 @@ def _valid(validate: Callable[..., E], row: object, place: str) -> E:
         raise InputError(f"{where}: {refused.detail}") from error
     said = []
     for fault in faults:
-        column = ".".join(str(part) for part in fault["loc"])
+        column = place_of(fault)
         where = f"{place}, column {column}" if column else place
         if fault["type"] == "missing":
             said.append(f"{where}: it is empty, and has no default.")
         else:
-            said.append(f"{where}: {fault['msg']} (it is {str(fault['input'])!r:.80}).")
+            said.append(f"{where}: {sentence_of(fault)}")
     raise InputError("\n".join(said))

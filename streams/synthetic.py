@@ -18,7 +18,7 @@ from headrace.streams.event import INTEGER_MAX, INTEGER_MIN, NUMBER_MAX
 from headrace.streams.features.declared import Feature
 from headrace.streams.features.program import STATEFUL, returns_none
 from headrace.streams.features.values import reader_of
-from headrace.streams.model_checks import label_type
+from headrace.streams.model_checks import class_names
 from headrace.streams.pipeline import Labels
 from headrace.streams.plan import Plan
 
@@ -123,6 +123,9 @@ def _bounds(rule: dict[str, Any]) -> tuple[float, float, bool, bool]:
     for part in rule.get("anyOf", ()):
         if part.get("type") != "null":
             rule = part
+    whole = [value for value in rule.get("enum", ()) if type(value) is int]
+    if whole:  # of a Literal of integers
+        return min(whole), max(whole), False, False
     above, below = rule.get("exclusiveMinimum"), rule.get("exclusiveMaximum")
     least = rule.get("minimum", -inf) if above is None else above
     most = rule.get("maximum", inf) if below is None else below
@@ -265,5 +268,5 @@ def _label(plan: Plan, domain: Domain, number: int, chance: Chance) -> Any:
         return float(domain.draw(chance))
     if plan.task != "multiclass":
         return (number + chance.below(2)) % 3 == 0
-    known = literal_values(label_type(plan.pipeline)) or ("a", "b", "c")
+    known = class_names(plan.pipeline) or ("a", "b", "c")
     return known[chance.below(len(known))]

@@ -10,12 +10,13 @@ from math import isfinite
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from headrace.schemas.avro import literal_values
+from headrace.schemas.avro import avro_type, literal_values
 from headrace.streams.duration import DAY_MS, duration_ms, duration_text
 from headrace.streams.features.declared import Feature
 from headrace.streams.features.program import STATEFUL, kind_of, returned_type
 from headrace.streams.features.windows import TILES
 from headrace.streams.places import Fault, suggestion
+from headrace.streams.ways_out import type_name, way_out
 
 TILES_MAX = 1_024
 """Most tiles that one entity may hold of one width."""
@@ -132,14 +133,15 @@ def _is_text(plain: Any) -> bool:
     return plain is str or bool(literal_values(plain))
 
 
-def _type_name(plain: Any) -> str:
-    return getattr(plain, "__name__", None) or str(plain).replace("typing.", "")
+def _hint(plain: Any) -> str:
+    """Return what to declare in place of a type that no feature takes."""
+    return way_out(plain) if avro_type(plain) is None else ""
 
 
 def _number_faults(feature: Feature, types: Types) -> Said:
     plain = types[feature.fields[0]][0]
     if plain not in _NUMERIC:
-        yield f"needs a number; the field is {_type_name(plain)}.", ""
+        yield f"needs a number; the field is {type_name(plain)}.", _hint(plain)
 
 
 def _value_faults(feature: Feature, types: Types) -> Said:
@@ -150,7 +152,7 @@ def _value_faults(feature: Feature, types: Types) -> Said:
     elif plain is datetime:
         yield "uses a time as a number.", f'Write hour("{name}").'
     elif plain not in _NUMERIC:
-        yield f"needs a number; the field is {_type_name(plain)}.", ""
+        yield f"needs a number; the field is {type_name(plain)}.", _hint(plain)
 
 
 def _category_faults(feature: Feature, types: Types) -> Said:
@@ -158,7 +160,8 @@ def _category_faults(feature: Feature, types: Types) -> Said:
     plain = types[feature.fields[0]][0]
     if not _is_text(plain) and plain is not int:
         hint = "Use value(...), or apply(f, ...) with a function that returns a text."
-        yield f"is no text and no code; the field is {_type_name(plain)}.", hint
+        said = f"is no text and no code; the field is {type_name(plain)}."
+        yield said, _hint(plain) or hint
     if not 1 <= options["top"] <= TOP_MAX:
         yield f"has top={options['top']}.", f"Use 1 to {TOP_MAX:,} keys."
     values = options["values"]
@@ -174,7 +177,7 @@ def _category_faults(feature: Feature, types: Types) -> Said:
 def _hour_faults(feature: Feature, types: Types) -> Said:
     plain = types[feature.fields[0]][0]
     if plain is not datetime:
-        yield f"needs a datetime; the field is {_type_name(plain)}.", ""
+        yield f"needs a datetime; the field is {type_name(plain)}.", _hint(plain)
     zone = dict(feature.options)["tz"]
     try:
         ZoneInfo(zone)
@@ -185,7 +188,7 @@ def _hour_faults(feature: Feature, types: Types) -> Said:
 def _any_faults(feature: Feature, types: Types) -> Said:
     plain = types[feature.fields[0]][0]
     if plain not in _NUMERIC and not _is_text(plain):
-        yield f"needs a number or text; the field is {_type_name(plain)}.", ""
+        yield f"needs a number or text; the field is {type_name(plain)}.", _hint(plain)
 
 
 def _apply_faults(feature: Feature, types: Types) -> Said:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
 from math import ceil
 from random import Random
 from typing import Annotated, Any, Literal, get_args, get_origin
+from uuid import UUID
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from headrace.schemas.avro import plain_type
 from headrace.schemas.errors import InputError
-from headrace.streams.event import Event
+from headrace.schemas.names import paths_of, placed
+from headrace.streams.validation import faults_in, place_of
 
 TRIES = 50
 """So many times valid values of a class are looked for."""
 
 _BOUNDS = ("ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length")
 _SPAN = 100
-_GRID = 20
+GRID = 20
 """Numbers lie on so many steps between their bounds: a trace stays readable."""
 
 
@@ -33,14 +38,18 @@ class MadeUp:
         An event's class, or a label's.
     rng
         Decides all values.
+    grid
+        Numbers lie on so many steps between their bounds.
     """
 
-    def __init__(self, model: type[Event], rng: Random) -> None:
+    def __init__(self, model: type[BaseModel], rng: Random, grid: int = GRID) -> None:
         self._model = model
         self._rng = rng
-        self._fields = {name: _Field(name, info) for name, info in model.model_fields.items()}
+        self._paths = {name: paths[0] for name, paths in paths_of(model).items()}
+        fields = model.model_fields.items()
+        self._fields = {name: _Field(name, info, grid) for name, info in fields}
 
-    def make(self, near: datetime, fixed: Mapping[str, Any]) -> Event:
+    def make(self, near: datetime, fixed: Mapping[str, Any]) -> Any:
         """Return an instance.
 
         Parameters
@@ -59,11 +68,12 @@ class MadeUp:
         for _ in range(TRIES):
             drawn = {n: f.drawn(self._rng, near) for n, f in self._fields.items() if n not in fixed}
             try:
-                return self._model.model_validate({**drawn, **fixed})
+                return self._model.model_validate(placed({**drawn, **fixed}, self._paths))
             except ValidationError as error:
-                first = error.errors(include_url=False)[0]
-                where = ".".join(str(part) for part in first["loc"])
-                fault = fault or f"{where or 'all fields'}: {first['msg']}"
+                first = faults_in(error)[0]
+                fault = fault or f"{place_of(first) or 'all fields'}: {first['msg']}"
+            except Exception as error:  # noqa: BLE001 - a user's validator may raise anything
+                fault = fault or f"a validator raised {type(error).__name__}: {error}"
         raise InputError(
             f"{self._model.__name__}: no valid values can be made up ({fault}). Say some:"
             " Field(examples=[...])."
@@ -80,8 +90,9 @@ class MadeUp:
 class _Field:
     """A field of a class, with what is known of its values."""
 
-    def __init__(self, name: str, info: FieldInfo) -> None:
+    def __init__(self, name: str, info: FieldInfo, grid: int) -> None:
         self.name = name
+        self._grid = grid
         self.type, self.optional = plain_type(info.annotation)
         self.choices = list(info.examples or _choices(self.type))
         self.bounds = dict(_bounds([*info.metadata, *_metadata(info.annotation)]))
@@ -96,8 +107,26 @@ class _Field:
             return near + timedelta(minutes=rng.choice([-90, -5, 0, 0, 5, 90]))
         if self.type in (int, float):
             return self.type(self._number(rng))
-        text = self._text(rng.randrange(5))
-        return text.encode() if self.type is bytes else text
+        if self.type in (str, bytes):
+            text = self._text(rng.randrange(5))
+            return text.encode() if self.type is bytes else text
+        return self._other(self.type, rng, near)
+
+    def _other(self, kind: Any, rng: Random, near: datetime) -> Any:
+        """Return a value of a type that JSON alone carries; some text, if the type is not known."""
+        made = _OTHERS.get(kind)
+        if made is not None:
+            return made(self._number(rng), near)
+        origin = get_origin(kind)
+        if origin in (list, tuple, set, frozenset) and get_args(kind):
+            item = _Field(self.name, FieldInfo.from_annotation(get_args(kind)[0]), self._grid)
+            return origin([item.drawn(rng, near)])
+        if origin is dict:
+            held = FieldInfo.from_annotation(get_args(kind)[1])
+            return {self._text(0): _Field(self.name, held, self._grid).drawn(rng, near)}
+        if inspect.isclass(kind) and issubclass(kind, BaseModel):
+            return MadeUp(kind, rng, self._grid).make(near, {})
+        return self._text(rng.randrange(5))
 
     def named(self, number: int) -> Any:
         """Return the value that stands for a number."""
@@ -118,7 +147,7 @@ class _Field:
             low = 0 if high is None else high - _SPAN
         if high is None:
             high = low + _SPAN
-        step = self.bounds.get("multiple_of") or (high - low) / _GRID
+        step = self.bounds.get("multiple_of") or (high - low) / self._grid
         if self.type is int:
             step = max(1, round(step))
         first = ceil(low / step) + ("gt" in self.bounds)
@@ -126,10 +155,21 @@ class _Field:
         return float(rng.randint(first, max(first, last)) * step)
 
 
+_OTHERS: Mapping[Any, Callable[[float, datetime], Any]] = {
+    Decimal: lambda number, near: Decimal(repr(number)),
+    UUID: lambda number, near: UUID(int=int(abs(number) * 10**20)),
+    date: lambda number, near: (near + timedelta(days=number)).date(),
+    time: lambda number, near: (near + timedelta(minutes=number)).time(),
+    timedelta: lambda number, near: timedelta(seconds=number),
+}
+
+
 def _choices(kind: Any) -> tuple[Any, ...]:
     """Return the values of a type that has few."""
     if kind is bool:
         return False, True
+    if inspect.isclass(kind) and issubclass(kind, Enum):
+        return tuple(kind)
     return get_args(kind) if get_origin(kind) is Literal else ()
 
 

@@ -186,7 +186,9 @@ class ScoreStage:
         return Rejected(
             "wrong_partition",
             f"Entity {key!r} belongs on partition {right} of {self._plan.topics.events} (Kafka's"
-            " murmur2 of the key): publish with that partitioner, or with headrace.Publisher.",
+            " murmur2 of the key). Publish with that partitioner (librdkafka:"
+            " partitioner=murmur2_random), or copy the topic with headrace.Publisher into one of"
+            " the pipeline's own.",
         )
 
     def _remember(self, item: _Arrival, state: Any, view: View) -> bool:

@@ -145,7 +145,14 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 
 
+_YEARS = 662_688_000, 7_258_118_400
+"""1991 and 2200, in seconds since 1970: a number is a time if one unit puts it between them."""
+
+
 def _json_time(value: Any) -> int:
+    digits = isinstance(value, str) and re.fullmatch(r"[0-9]{1,20}", value)
+    if digits or type(value) is int:
+        return _epoch_time(int(value))
     if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\d[Tt ]", value):
         raise Bad("wrong_type")
     try:
@@ -155,6 +162,13 @@ def _json_time(value: Any) -> int:
     if found.tzinfo is None:
         raise Bad("wrong_type")
     return (found - EPOCH) // timedelta(milliseconds=1)
+
+
+def _epoch_time(count: int) -> int:
+    for power in (0, 3, 6, 9):
+        if _YEARS[0] * 10**power <= count < _YEARS[1] * 10**power:
+            return count * 1_000 // 10**power
+    raise Bad("wrong_type")
 
 
 def _avro_time(micros: Any) -> int:

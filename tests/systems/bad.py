@@ -125,7 +125,7 @@ class Maker:
         if not self._avro:
             found += [
                 self._bad("events", "wrong type", "wrong_type", {"dep_delay_min": "12"}),
-                self._bad("events", "number for a time", "wrong_type", {"event_time": 1360000000}),
+                self._bad("events", "number of no unit", "wrong_type", {"event_time": 20130208}),
                 self._bad("events", "naive time", "wrong_type", {"event_time": "2013-02-08T20:47"}),
                 self._bad("events", "flag for a number", "wrong_type", {"distance_mi": True}),
                 self._bad("events", "fraction", "wrong_type", {"dep_weekday": 1.5}),

@@ -176,7 +176,10 @@ FAULTS: dict[str, tuple[Callable[[], Pipeline], str]] = {
         lambda: replace(good, events=replace(source, topic="t"), labels=replace(labels, topic="t")),
         "Labels and Source both read 't'",
     ),
-    "field type": (with_source(event=Order), "Order.tags is tuple[str, ...], which"),
+    "field type": (
+        with_source(event=Order, format="avro"),
+        "Order.tags is tuple[str, ...], which has no Avro type",
+    ),
     "no labels": (but(labels="refunds"), "labels='refunds' is none"),
     "no label class": (with_labels(label=NotAnEvent), "is no subclass of headrace.Event"),
     "unknown label id": (with_labels(id="ordr"), 'Did you mean "order"?'),

@@ -12,7 +12,9 @@ from pydantic import Field
 from river import linear_model
 
 from headrace.schemas.errors import InputError
+from headrace.schemas.ids import Registered
 from headrace.streams.decoding import NAME_CHARS_MAX, VALUE_BYTES_MAX
+from headrace.streams.engine.ids import use_input_codecs
 from headrace.streams.event import Event
 from headrace.streams.outgoing import (
     Outgoing,
@@ -158,3 +160,18 @@ def test_what_travels_as_avro_has_a_schema_of_its_own() -> None:
     assert len(schemas_by_subject(plan)) == 10
     assert input_schemas(PLAN) == {}
     assert set(schemas_by_subject(PLAN)) == set(subjects_of(PLAN.topics).values())
+
+
+def test_two_pipelines_share_a_topic_in_avro() -> None:
+    events = replace(PIPELINE.events, format="avro", topic="rides")
+    plans = [plan_of(replace(PIPELINE, name=name, events=events)) for name in ("city", "fares")]
+    registered = Registered()
+    for plan in plans:
+        for registration in registered.allocate(dict(input_schemas(plan).values())):
+            registered.add(registration)
+    assert len(registered) == 1
+    for plan in plans:
+        use_input_codecs(plan, registered)
+    value = outgoing_event(plans[0], ride(1)).value
+    assert plans[1].decode_event(value, 2**60) == ride(1)
+    assert outgoing_event(plans[1], ride(1)).value == value

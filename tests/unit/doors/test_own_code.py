@@ -168,8 +168,6 @@ def test_a_record_of_avro_is_refused_likewise(model: type[Event]) -> None:
 def test_a_row_of_a_file_is_refused_with_its_line(
     model: type[Event], name: str, tmp_path: Path
 ) -> None:
-    if (model, name) == (BeforeAll, "trips.csv"):
-        pytest.skip("a before-validator of the whole class has cells read as Python values")
     rows = [row("km"), row(number=1)]
     path = tmp_path / name
     if name.endswith("csv"):
@@ -233,15 +231,19 @@ class Computed(Trip):
 class Serialized(Trip):
     @field_serializer("unit")
     def shown(self, unit: str) -> str:
-        return f"{KM[unit]}"
+        return unit if KM[unit] else ""
 
 
-@pytest.mark.parametrize("model", [Computed, Serialized])
-def test_what_cannot_be_written_is_refused_by_its_publisher(model: type[Trip]) -> None:
-    plan = plan_of(pipeline(model))
-    assert outgoing_event(plan, model(**{**row("km"), "at": START})).key == b"t0"
-    with pytest.raises(InputError, match=f"trips: this {model.__name__} cannot be written: .*pars"):
-        outgoing_event(plan, model(**{**row(), "at": START}))
+def test_what_cannot_be_written_is_refused_by_its_publisher() -> None:
+    plan = plan_of(pipeline(Serialized))
+    assert outgoing_event(plan, Serialized(**{**row("km"), "at": START})).key == b"t0"
+    with pytest.raises(InputError, match=r"trips: this Serialized cannot be written: .*pars"):
+        outgoing_event(plan, Serialized(**{**row(), "at": START}))
+
+
+def test_what_a_class_computes_is_not_written() -> None:
+    written = outgoing_event(plan_of(pipeline(Computed)), Computed(**{**row(), "at": START}))
+    assert set(json.loads(written.value)) == set(Trip.model_fields)
 
 
 class Unwritable:

@@ -93,8 +93,9 @@ def test_a_row_knows_its_number_and_the_line_on_which_it_begins(tmp_path: Path) 
 def test_each_fault_of_a_row_is_said_with_its_place(tmp_path: Path) -> None:
     path = write(tmp_path, f"{HEADER},seats\n{LINE},2\nr2,yesterday,-1,two\n")
     assert said_of(path).splitlines() == [
-        f"{path}, line 3, column at: String should match pattern '^\\d{{4}}-\\d\\d-\\d\\d[Tt ]'"
-        " (it is 'yesterday').",
+        f"{path}, line 3, column at: 'yesterday' is no time. Write RFC 3339, as"
+        ' "2024-05-01T12:00:00Z"; a validator with mode="before" reads other forms'
+        " (docs/pipeline.md, Times).",
         f"{path}, line 3, column fare: Input should be greater than 0 (it is '-1').",
         f"{path}, line 3, column seats: Input should be a valid integer, unable to parse string as"
         " an integer (it is 'two').",

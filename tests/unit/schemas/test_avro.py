@@ -1,10 +1,10 @@
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NewType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from headrace.schemas.avro import (
     avro_schema_of,
@@ -69,6 +69,10 @@ def test_a_literal_of_numbers_is_no_text() -> None:
 def test_types_are_seen_through_constraints_and_unions() -> None:
     assert plain_type(Annotated[Annotated[float, Field(gt=0)] | None, "note"]) == (float, True)
     assert plain_type(int | str) == (int | str, False)
+    assert plain_type(NewType("Metres", float) | None) == (float, True)
+    assert plain_type(AwareDatetime) == (datetime, False)
+    assert plain_type(Annotated[float, "m"] | Annotated[float, "km"]) == (float, False)
+    assert plain_type(Annotated[float, "m"] | int | None) == (float, True)
     assert field_types(Ride)["tip"] == (float, True)
     assert datetime_fields(Ride) == ("at", "ended")
 

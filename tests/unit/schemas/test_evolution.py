@@ -39,7 +39,7 @@ MILLIS = {"type": "long", "logicalType": "timestamp-millis"}
         (
             record(LONG),
             record(LONG, name="S"),
-            "The record: its type was record R and is record S.",
+            "The topic's records are R, and would be S. Name the class R, or use another topic",
         ),
         (
             record(field("a", {"type": "array", "items": "int"})),
@@ -50,6 +50,11 @@ MILLIS = {"type": "long", "logicalType": "timestamp-millis"}
             record(field("m", {"type": "map", "values": record(LONG, name="I")})),
             record(field("m", {"type": "map", "values": record(name="I")})),
             "m[].n: it is gone",
+        ),
+        (
+            record(field("r", record(LONG, name="I"))),
+            record(field("r", {**record(LONG, name="I"), "namespace": "n"})),
+            "r: its type was record I and is record n.I.",
         ),
         (
             record(field("r", record(LONG, name="I"))),

@@ -71,6 +71,24 @@ def test_documentation_makes_no_other_schema() -> None:
     assert canonical_schema(data) != canonical_schema(plain)
 
 
+def test_pipelines_that_share_a_topic_share_its_schemas() -> None:
+    """They differ in the namespace alone, which the bytes do not hold."""
+    one, other = ({**schema("x"), "namespace": f"headrace.{name}"} for name in ("one", "other"))
+    registered = Registered(Registered().allocate({"s": one}))
+    assert registered.missing({"s": other}) == {}
+    assert registered.id_of("s", other) == registered.id_of("s", one)
+    grown = {**schema("x", "y"), "namespace": "headrace.other"}
+    (new,) = registered.allocate({"s": grown})
+    assert new.schema == {**grown, "namespace": "headrace.one"}
+    renamed = {**one, "name": "Q", "namespace": "headrace.other"}
+    with pytest.raises(SchemaError) as error:
+        registered.allocate({"s": renamed})
+    assert str(error.value) == (
+        "s: The topic's records are headrace.one.R, and would be headrace.other.Q. Name the class"
+        " R, or use another topic: the namespace may differ, the name not."
+    )
+
+
 def test_a_schema_that_does_not_grow_is_refused_against_all_that_were() -> None:
     text = {**schema("y"), "fields": [{"name": "x", "type": "string", "default": ""}]}
     log = [Registration(1, "s", schema("x")), Registration(2, "s", schema("y"))]
