@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from headrace.app.leaking import leak_hints
 from headrace.app.settings import Settings
 from headrace.app.signing import KEY_BYTES_MIN
 from headrace.registry.artifacts import Signer
@@ -113,8 +114,10 @@ def described(plan: Plan, partitions: int) -> RenderableType:
         How many partitions the partitioned topics would be created with.
     """
     head = Text.assemble((plan.name, "bold"), f"  {plan.task}, labels: {_labels(plan)}")
+    hints = [Text(f"leak? {hint}", style="yellow") for hint in leak_hints(plan)]
     return Group(
         head,
+        *hints,
         _topics(plan, partitions),
         _schemas(plan),
         _reading(plan),

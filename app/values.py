@@ -12,6 +12,7 @@ from headrace.streams.records import Record
 
 _PSI = "psi.feature."
 _LETTERS = "dead_letters."
+_LEAK = "leak."
 
 
 class Value(NamedTuple):
@@ -68,6 +69,29 @@ def drift_of(values: Values) -> dict[str, float]:
         for name, found in values.items()
         if name.startswith(_PSI) and found.value is not None
     }
+
+
+def leaks_of(values: Mapping[str, Value]) -> dict[str, float]:
+    """Return features that alone order the labels, with the area under the curve."""
+    return {
+        name.removeprefix(_LEAK): found.value
+        for name, found in values.items()
+        if name.startswith(_LEAK) and found.value is not None
+    }
+
+
+def leak_text(leaks: Mapping[str, float]) -> str:
+    """Return what is to be said of such features; empty if there are none.
+
+    Examples
+    --------
+    >>> leak_text({"arr_delay_min": 0.9996})
+    'leak? each alone orders the labels: arr_delay_min (AUC 1.000). Known at the event?'
+    """
+    if not leaks:
+        return ""
+    told = [f"{name} (AUC {area:.3f})" for name, area in leaks.items()]
+    return f"leak? each alone orders the labels: {', '.join(told)}. Known at the event?"
 
 
 def letters_of(values: Values) -> dict[str, int]:

@@ -6,12 +6,24 @@ import importlib.util
 import re
 import sys
 import traceback
+from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 
 from headrace.schemas.errors import DeclarationError
-from headrace.streams.pipeline import Pipeline
+from headrace.streams.pipeline import (
+    Alarms,
+    Cost,
+    InEvent,
+    Labels,
+    Monitor,
+    Pipeline,
+    Source,
+    Threshold,
+)
 from headrace.streams.places import suggestion
+
+_DECLARATIONS = (Pipeline, Source, Labels, InEvent, Threshold, Cost, Monitor, Alarms)
 
 
 def load_pipeline(path: Path | str, name: str | None = None) -> Pipeline:
@@ -96,4 +108,16 @@ def _sentence(path: Path, error: BaseException) -> str:
     ]
     line = f", line {own[-1]}" if own else ""
     text = str(error).strip().partition("\n")[0].rstrip(".")
-    return f"{path}{line}: {type(error).__name__}: {text or 'no further word'}."
+    return f"{path}{line}: {type(error).__name__}: {text or 'no further word'}.{_owner(text)}"
+
+
+def _owner(text: str) -> str:
+    """Say where an argument belongs that a declaration does not take, or what was meant."""
+    wrong = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", text)
+    takes = {each.__name__: {f.name for f in fields(each)} - {"place"} for each in _DECLARATIONS}
+    if wrong is None or wrong[1] not in takes:
+        return ""
+    owners = [f"{name}({wrong[2]}=...)" for name, names in takes.items() if wrong[2] in names]
+    if owners:
+        return f" It belongs to {' or '.join(owners)}."
+    return f" {suggestion(wrong[2], sorted(takes[wrong[1]]))}"

@@ -90,7 +90,8 @@ class Metrics:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self._features = [f"feature.{name}" for name, _ in plan.feature_fields]
+        self._names = [name for name, _ in plan.feature_fields]
+        self._features = [f"feature.{name}" for name in self._names]
         self._by_segment = [f"feature.{name}" for name in plan.features_by_segment]
         self._task = plan.task
         self._edges = number_edges if plan.task == "anomaly" else probability_edges
@@ -122,6 +123,7 @@ class Metrics:
         for name in self._baselines:
             found.update(self._predictor(f"baseline.{name}", f"baseline.{name}.", totals))
         found.update(_regret(totals))
+        found.update(self._leaks(totals))
         found.update(self._passage(totals))
         return self._fairly(found, totals, segment=False)
 
@@ -171,6 +173,14 @@ class Metrics:
         for name, n in sorted(totals.get(VIOLATION, {}).items()):
             yield f"{VIOLATION}s.{name}", Figure(float(n), n)
         yield from _missing(self._features, totals)
+
+    def _leaks(self, totals: Totals) -> Named:
+        """Say of features that alone order the labels how well they do."""
+        areas, told = totals.get("leak", {}), totals.get("leak_told", {})
+        for name in self._names:
+            if name in areas:
+                times = told[name]  # each version of the declaration tells it once
+                yield f"leak.{name}", Figure(areas[name] / (MILLION * times), times)
 
     def _outputs(self, totals: Totals) -> Named:
         """Say how scores, and answers, are spread."""

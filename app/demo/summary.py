@@ -14,7 +14,15 @@ from headrace.app.demo.observed import Latency
 from headrace.app.demo.view import Quality
 from headrace.app.drawing import count_text, number_text
 from headrace.app.stack.jars import locked
-from headrace.app.values import Values, count_of, drift_of, letters_of, value_of
+from headrace.app.values import (
+    Values,
+    count_of,
+    drift_of,
+    leak_text,
+    leaks_of,
+    letters_of,
+    value_of,
+)
 from headrace.streams.withholding import REASONS, WITHHELD
 
 PARTS = (
@@ -75,6 +83,7 @@ def summary_of(
         "accuracy": model.accuracy,
         "withheld": count_of(whole, WITHHELD),
         "coverage": value_of(whole, "coverage"),
+        "leaks": leaks_of(whole),
         "baselines": {name: asdict(quality_of(whole, name)) for name in baselines},
         "model_version": run["model_version"],
         "learned_to": run["learned_to"],
@@ -134,6 +143,8 @@ def sentences(summary: Summary) -> list[str]:
             f"Nothing is said of outcomes: {REASONS[s['withheld']]}, and {s['coverage']:.0%} of the"
             " predictions have one."
         )
+    if s["leaks"]:
+        said.append(leak_text(s["leaks"]))
     if s["drift"]:
         largest = list(s["drift"].items())[:3]
         named = ", ".join(f"{name} {psi:.2f}" for name, psi in largest)

@@ -8,7 +8,15 @@ from typing import Any
 
 from headrace.app.top.observed import Observed, newest_with
 from headrace.app.top.series import Series
-from headrace.app.values import Value, Values, count_of, drift_of, letters_of, value_of
+from headrace.app.values import (
+    Value,
+    Values,
+    count_of,
+    drift_of,
+    leaks_of,
+    letters_of,
+    value_of,
+)
 from headrace.streams.withholding import IN_SHORT, WITHHELD
 
 METRICS = (
@@ -149,6 +157,8 @@ class Frame:
         Predictions that wait for their label, and those that will get none.
     dead_letters
         By ``<stage>.<reason>``.
+    leaks
+        Features that alone order the labels, with the area under the curve.
     trouble
         Why there is nothing newer; empty if all is well.
     """
@@ -173,6 +183,7 @@ class Frame:
     expired: int = 0
     dead_letters: Mapping[str, int] = field(default_factory=dict)
     workers: Sequence[Worker] = ()
+    leaks: Mapping[str, float] = field(default_factory=dict)
     trouble: str = ""
 
     def as_json(self) -> dict[str, Any]:
@@ -208,7 +219,6 @@ def frame_of(
     end_ms, values = _judged(windows)
     settled_end_ms, settled = _judged([each for each in windows if _is_final(each[1])])
     drift_end_ms, drifted = _drifted(windows)
-    workers = [_worker(name, report, rises, now_s) for name, report in standing["workers"].items()]
     return Frame(
         pipeline=standing["pipeline"],
         version=standing["serving_version"],
@@ -228,7 +238,8 @@ def frame_of(
         waiting=count_of(whole, "waiting"),
         expired=count_of(whole, "expired"),
         dead_letters=letters_of(whole),
-        workers=workers,
+        workers=_workers(standing, rises, now_s),
+        leaks=leaks_of(whole),
     )
 
 
@@ -272,6 +283,12 @@ def _model(standing: Mapping[str, Any], whole: Values) -> dict[str, float | None
         "regret": value_of(whole, "regret"),
         "commit_ms": 1000 * spent_s / commits if commits else None,
     }
+
+
+def _workers(
+    standing: Mapping[str, Any], rises: Mapping[str, Series], now_s: float
+) -> list[Worker]:
+    return [_worker(name, report, rises, now_s) for name, report in standing["workers"].items()]
 
 
 def _worker(

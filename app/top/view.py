@@ -116,6 +116,8 @@ def _head(frame: Frame, keys: str) -> Table:
     head.add_column(justify="right", no_wrap=True, style="dim")
     title = Text.assemble((frame.pipeline, "bold"), f" v{frame.version}  ")
     title.append(moment_text(frame.event_time_ms))
+    if frame.leaks:
+        title.append(f"  leak? {', '.join(frame.leaks)}", style="bold red")
     head.add_row(title, keys)
     return head
 

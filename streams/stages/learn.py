@@ -5,21 +5,23 @@ A big one is dumped only now and then, as a checkpoint, and announced by referen
 batch, once the checkpoint is in the registry: a reference must never be committed before what it
 refers to.
 
-The state is the model's bundle, the examples that model lag looks back at, and the barriers under
-way.
+The state is the model's bundle, the examples that model lag looks back at, the first ones as long
+as features are suspected of a leak, and the barriers under way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from headrace.schemas.codec import Undecodable
 from headrace.schemas.records import Codecs
 from headrace.streams.decoding import Rejected
 from headrace.streams.freshness import Freshest
+from headrace.streams.leaks import Suspicions
 from headrace.streams.model import Answer, Bundle, Dumps, Loads
 from headrace.streams.observe import Observer
+from headrace.streams.outcomes import MILLION
 from headrace.streams.plan import Plan
 from headrace.streams.protocol.stage import Context, Effects, View
 from headrace.streams.records import Emit, Record
@@ -93,6 +95,7 @@ class LearnStage:
         known = {} if state is None else self._loads(state)
         self._bundle = Bundle(self._plan, known or None)
         self._lag = ModelLag(known.get("lag"))
+        self._suspicions = Suspicions(self._plan, known.get("suspicions"))
         self._open: Open = known.get("barriers", {})
         self._learned_to: int = known.get("learned_to", 0)
         self._label_time: int | None = known.get("label_time")
@@ -112,6 +115,7 @@ class LearnStage:
             {
                 **self._bundle.state(),
                 "lag": self._lag.state(),
+                "suspicions": self._suspicions.state(),
                 "barriers": {name: self._open[name] for name in sorted(self._open)},
                 "learned_to": self._learned_to,
                 "label_time": self._label_time,
@@ -163,8 +167,10 @@ class LearnStage:
                 # Asked in a restore too: a scaler notes the names that it is asked for, and what
                 # fails to be learned then would leave it in another order.
                 fresh = self._fresh(x)
+                suspected = self._suspicions.take(item)
                 if not context.restoring:
                     self._test(fresh, item, output)
+                    _tell(suspected, output)
                 self._learn(x, record, item, output)
             elif type(item) is Rejected:
                 output.reject(record, item)
@@ -297,3 +303,10 @@ class LearnStage:
         }
         value = self._codecs.model.encode(record)
         output.emits.append(Emit(self._plan.topics.models, 0, self._plan.name.encode(), value))
+
+
+def _tell(suspected: Mapping[str, float], output: Output) -> None:
+    """Count features that alone order the labels: each once in a version's life."""
+    for name, area in suspected.items():
+        output.tally.count(f"leak:{name}", round(MILLION * area))
+        output.tally.count(f"leak_told:{name}")

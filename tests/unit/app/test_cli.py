@@ -73,7 +73,10 @@ def options(shown: str) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "flags"),
     [
-        ("check", []),
+        (
+            "check",
+            ["--delimiter", "--encoding", "--events", "--labels", "--multiline", "--no-quotes"],
+        ),
         ("simulate", ["--events", "--json", "--pipeline", "--seed", "--worlds"]),
         ("up", ["--kafka-port", "--postgres", "--postgres-port", "--redis-port"]),
         ("down", ["--wipe"]),

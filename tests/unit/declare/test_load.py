@@ -104,6 +104,21 @@ def test_what_is_wrong_is_said_in_one_sentence(tmp_path: Path, text: str, said: 
     assert "headrace_file_pipeline" not in sys.modules or text == FILE
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("headrace.Monitor(alarms=None)", "It belongs to Pipeline(alarms=...)."),
+        ("headrace.Pipeline(wait='1d')", "It belongs to Labels(wait=...)."),
+        ("headrace.Source(lateness='1m', skue='1m')", 'Did you mean "skew"?'),
+        ("headrace.Pipeline(segments=[])", "It belongs to Monitor(segments=...) or Alarms(segm"),
+    ],
+)
+def test_an_argument_in_the_wrong_place_is_told_where_it_belongs(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    assert said in refused(write(tmp_path, f"import headrace\n{text}\n"))
+
+
 def test_a_path_that_is_no_file_is_refused(tmp_path: Path) -> None:
     assert "is no Python file" in refused(tmp_path / "none.py")
     assert "is no Python file" in refused(write(tmp_path, "", "notes.txt"))

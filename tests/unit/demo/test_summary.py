@@ -15,6 +15,7 @@ from headrace.app.values import Value, Values
 KEYS = {
     "events", "predictions", "dead_letters", "dead_letters_by_reason", "labels", "examples",
     "waiting", "expired", "unscored", "auc", "log_loss", "accuracy", "withheld", "coverage",
+    "leaks",
     "baselines", "model_version",
     "learned_to", "model_lag_p50", "model_lag_p99", "label_delay_ms_p50", "latency_ms_p50",
     "latency_ms_p99", "drift", "in_step", "slices", "seconds", "setup_seconds", "worker_restarts",
@@ -71,6 +72,13 @@ def test_people_read_the_same() -> None:
         assert wanted in text, wanted
     assert "started again" not in text
     assert "again 2 times" in " ".join(sentences({**SUMMARY, "worker_restarts": 2}))
+
+
+def test_a_feature_that_orders_the_labels_is_said() -> None:
+    whole = {**WHOLE, "leak.arr_delay": 0.999}
+    found = summary_of(values(whole), DAY, ["majority"], Latency(20.0, 40.0, 998), RUN)
+    assert found["leaks"] == {"arr_delay": 0.999}
+    assert "leak? each alone orders the labels: arr_delay (AUC 0.999)" in " ".join(sentences(found))
 
 
 def test_outcomes_that_are_withheld_are_said_to_be() -> None:

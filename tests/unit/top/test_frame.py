@@ -49,6 +49,11 @@ def observed() -> Observed:
     return found
 
 
+def test_features_that_alone_order_the_labels_are_told(observed: Observed) -> None:
+    observed.take([metric("leak.arr_delay", 0.99)])
+    assert frame_of(STANDING, observed, rises(), 100.0).leaks == {"arr_delay": 0.99}
+
+
 def test_what_is_withheld_of_newer_windows_or_of_the_run_is_told(observed: Observed) -> None:
     assert frame_of(STANDING, observed, rises(), 100.0).withheld == ""
     observed.take([metric("withheld", 2.0)])

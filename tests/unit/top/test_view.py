@@ -59,6 +59,12 @@ def test_a_higher_terminal_shows_more_and_never_more_than_it_has() -> None:
     assert "34,599" in text(FRAME, 80, 34)
 
 
+def test_a_feature_that_orders_the_labels_stands_at_the_head() -> None:
+    found = lines(replace(FRAME, leaks={"arr_delay_min": 0.9996, "x": 1.0}), 80, 24)
+    assert "UTC  leak? arr_delay_min, x " in found[0]
+    assert len(found) <= 24
+
+
 def test_it_is_said_that_newer_windows_are_withheld() -> None:
     shown = replace(FRAME, withheld="one class alone")
     assert "UTC; withheld: one class alone" in text(shown, 80, 24)
