@@ -29,6 +29,8 @@ _TASKS = (
     ("waiting", "headrace_waiting_records", "Records that wait in a task: for JOIN, or an agent."),
     ("entries", "headrace_state_entries", "States that a task holds in memory."),
     ("unsaved", "headrace_unsaved_records", "Examples that are learned and in no checkpoint yet."),
+    ("held", "headrace_join_held_records", "Predictions and labels that JOIN remembers."),
+    ("limit", "headrace_join_limit_records", "How many it may remember before an input pauses."),
 )
 
 Snapshot = Mapping[str, Any]
@@ -52,7 +54,7 @@ class WorkerCollector(OnDemand):
     snapshot
         Returns how the worker stands, as plain data: ``role``, ``slot``, ``version``,
         ``learned_to``, ``records``, ``emitted``, ``transactions``, ``commit_seconds``,
-        ``tasks`` (by name: ``lag``, ``waiting``, ``entries``, ``unsaved``), and ``figures``
+        ``tasks`` (by name: what :func:`task_report` says), and ``figures``
         (metric, segment, window, value), and ``alerts`` (how many go on, by kind). What is missing
         or None is not exported.
     """

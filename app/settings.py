@@ -75,7 +75,8 @@ class Settings(BaseSettings):
     state_entries
         How many entities a SCORE task keeps in memory.
     waiting_limit
-        How many predictions and labels may wait in a JOIN task.
+        How many predictions and labels may wait in a JOIN task; without it 250,000, and ten times
+        as many where labels may take longer than a day.
     keep_checkpoints
         For how long the state of each checkpoint is kept: a duration, such as ``1h``.
     keep_daily_checkpoints
@@ -109,7 +110,7 @@ class Settings(BaseSettings):
     commit_learn_ms: Annotated[int, Field(ge=0, le=10_000)] = 100
     stall_s: Annotated[float, Field(gt=0)] = 60.0
     state_entries: Annotated[int, Field(ge=1)] = 100_000
-    waiting_limit: Annotated[int, Field(ge=1)] = 250_000
+    waiting_limit: Annotated[int, Field(ge=1)] | None = None
     keep_checkpoints: Duration = "1h"
     keep_daily_checkpoints: Duration = "90d"
     keep_versions: Duration = "30d"

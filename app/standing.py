@@ -18,6 +18,9 @@ from headrace.app.settings import Settings
 from headrace.app.storage import storage_of, storage_table
 from headrace.streams.engine.roles import group_of
 
+NEARLY_FULL = 0.8
+"""From this share of its limit on a task of JOIN is told of; Prometheus' rule has the same."""
+
 
 def standing(text: str, settings: Settings) -> dict[str, Any]:
     """Return how a pipeline stands, as plain data.
@@ -123,7 +126,9 @@ def rendered(found: dict[str, Any]) -> RenderableType:
         (found["pipeline"], "bold"),
         f"  version {found['serving_version']} of {len(found['versions'])}",
     )
+    held = held_line(found["workers"].values())
     tables = (
+        *([held] if held else []),
         _stage_table(found),
         _worker_table(found),
         storage_table(found["storage"]),
@@ -148,6 +153,21 @@ def _learning(found: dict[str, Any]) -> str:
     if checkpoint is None:
         return f"{said}; no checkpoint yet"
     return f"{said}; checkpoint at {checkpoint['offset']:,}, {_age(checkpoint['age_s'])} ago"
+
+
+def held_line(workers: Iterable[dict[str, Any]]) -> Text | None:
+    """Return how much JOIN remembers, and how near to its limit the fullest task is."""
+    tasks = {name: task for worker in workers for name, task in worker["tasks"].items()}
+    limited = [task for task in tasks.values() if task.get("limit")]
+    if not limited:
+        return None
+    fullest = max(limited, key=lambda task: task["held"] / task["limit"])
+    share = fullest["held"] / fullest["limit"]
+    said = (
+        f"waiting for a label, or remembered: {sum(task['held'] for task in limited):,};"
+        f" fullest task {fullest['held']:,} of {fullest['limit']:,} ({share:.0%})"
+    )
+    return Text(said, style="yellow" if share > NEARLY_FULL else "")
 
 
 def _age(seconds: float) -> str:

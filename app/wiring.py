@@ -276,8 +276,8 @@ def _stage_spec(decl: StageDecl, made_of: StageParts) -> StageSpec:
     def make(partition: int) -> Stage:
         return make_stage(decl.name, partition, made_of)
 
-    kept = decl.snapshot_records
-    return StageSpec(decl.name, decl.inputs, decl.tasks, decl.stored, make, kept)
+    limits = decl.snapshot_records, decl.cache_max
+    return StageSpec(decl.name, decl.inputs, decl.tasks, decl.stored, make, *limits)
 
 
 def _follower(prepared: Prepared, registry: SqlRegistry) -> Follower:

@@ -17,6 +17,7 @@ from headrace.streams.model import Dumps, Loads
 from headrace.streams.plan import Plan
 from headrace.streams.protocol.snapshots import SNAPSHOT_RECORDS
 from headrace.streams.protocol.stage import Stage
+from headrace.streams.stages.due import SPAN
 from headrace.streams.stages.join import JoinStage
 from headrace.streams.stages.learn import INLINE_BYTES_MAX, LearnStage
 from headrace.streams.stages.monitor import MonitorStage
@@ -27,8 +28,9 @@ from headrace.streams.topics import Partitions
 ROLES = ("score", "join", "learn")
 """The kinds of processes; each runs the stages of its name's role."""
 
-WAITING_MAX = 250_000
-"""How many predictions and labels a task of JOIN lets wait for each other."""
+
+JOIN_CACHE_MAX = 20_000
+"""Of what waits long so much is in memory: what came last, which is asked for again soonest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class StageDecl:
         Whether its state lives in the store (LEARN's lives in checkpoints).
     snapshot_records
         After so many records its state is kept in the registry too; 0: never.
+    cache_max
+        How many entries its cache keeps at most; None: as many as is set for all.
     """
 
     name: str
@@ -55,6 +59,7 @@ class StageDecl:
     tasks: int
     stored: bool = True
     snapshot_records: int = 0
+    cache_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ class StageParts:
         The declaration's version.
     dumps, loads
         Make an artifact of a model's state, and read it.
-    waiting_max
+    waiting_max, index_span
         See :class:`JoinStage`.
     inline_bytes_max
         See :class:`LearnStage`.
@@ -79,8 +84,9 @@ class StageParts:
     version: int
     dumps: Dumps
     loads: Loads
-    waiting_max: int = WAITING_MAX
+    waiting_max: int | None = None
     inline_bytes_max: int = INLINE_BYTES_MAX
+    index_span: int = SPAN
 
 
 def stage_decls(plan: Plan, partitions: Partitions) -> tuple[StageDecl, ...]:
@@ -91,7 +97,7 @@ def stage_decls(plan: Plan, partitions: Partitions) -> tuple[StageDecl, ...]:
         inputs = (topics.predictions, topics.labels_routed)
         decls += [
             StageDecl("route", "join", (topics.labels,), partitions.labels, True, kept),
-            StageDecl("join", "join", inputs, partitions.predictions, True, kept),
+            StageDecl("join", "join", inputs, partitions.predictions, True, kept, JOIN_CACHE_MAX),
         ]
     decls.append(StageDecl("monitor", "join", (topics.counts,), 1, True, kept))
     decls.append(StageDecl("learn", "learn", (topics.examples,), 1, stored=False))
@@ -132,11 +138,12 @@ def make_stage(name: str, partition: int, parts: StageParts) -> Stage:
     if name == "route":
         return RouteStage(plan, codecs, partition, partitions)
     if name == "join":
-        return JoinStage(plan, codecs, partition, partitions, parts.waiting_max)
+        limit, span = parts.waiting_max, parts.index_span
+        return JoinStage(plan, codecs, partition, partitions, limit, span)
     if name == "learn":
         sources = partitions.predictions if plan.labels == "topic" else partitions.events
-        limit = parts.inline_bytes_max
-        return LearnStage(plan, codecs, parts.version, sources, parts.dumps, parts.loads, limit)
+        inline = parts.inline_bytes_max
+        return LearnStage(plan, codecs, parts.version, sources, parts.dumps, parts.loads, inline)
     if name == "monitor":
         return MonitorStage(plan, codecs)
     raise ValueError(f"no stage has the name {name!r}")

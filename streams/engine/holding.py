@@ -99,6 +99,7 @@ class Holding:
         self._paused: set[str] = set()
         self._under_way: deque[Work] = deque()
         self._size = FIRST_RECORDS
+        self._only: str | None = None
 
     @property
     def number(self) -> int:
@@ -109,6 +110,12 @@ class Holding:
     def busy(self) -> bool:
         """Whether anything waits or is under way."""
         return bool(self._under_way) or any(self._waiting.values())
+
+    @property
+    def can_work(self) -> bool:
+        """Whether anything is under way, or waits of an input that may be read."""
+        waiting = self._waiting.values() if self._only is None else [self._waiting[self._only]]
+        return bool(self._under_way) or any(waiting)
 
     @property
     def under_way(self) -> bool:
@@ -166,6 +173,7 @@ class Holding:
         notices
             What to tell a learner; a batch without records is made for them alone.
         """
+        self._only = only
         unfinished = sum([not work.done for work in self._under_way])
         if unfinished >= UNDER_WAY_MAX or self.task.cache.pinned() >= PINNED_MAX:
             return None

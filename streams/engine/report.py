@@ -50,7 +50,8 @@ def task_report(holding: Holding, lag: Lag) -> dict[str, Any]:
         ``position`` by topic; ``lag``, offsets behind the end as last seen, which counts control
         records, None if unknown; ``waiting``, records handed to no agent yet, or what waits in
         JOIN; ``entries`` of its cache; ``unsaved``, how many offsets a learner is ahead of its
-        newest checkpoint, None of other tasks.
+        newest checkpoint, None of other tasks; ``held`` and ``limit``, how much JOIN remembers and
+        how much it may, None of other tasks.
     """
     task = holding.task
     position = dict(task.acked.offsets if task.spec.stored else task.position.offsets)
@@ -64,6 +65,8 @@ def task_report(holding: Holding, lag: Lag) -> dict[str, Any]:
         "waiting": int(getattr(task.stage, "waiting", holding.waiting)),
         "entries": len(task.cache),
         "unsaved": unsaved,
+        "held": getattr(task.stage, "held", None),
+        "limit": getattr(task.stage, "limit", None),
     }
 
 

@@ -28,6 +28,8 @@ class StageSpec:
         Makes the stage of one task, by its partition number.
     snapshot_records
         After so many records its state is kept in the registry too; 0: never.
+    cache_max
+        How many entries its cache keeps at most; None: as many as the role's.
     """
 
     name: str
@@ -36,6 +38,7 @@ class StageSpec:
     stored: bool
     make: Callable[[int], Stage]
     snapshot_records: int = 0
+    cache_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,8 @@ class RoleSpec:
     def spec(self, stage: StageSpec, number: int) -> Spec:
         """Return a task of a stage."""
         key = TaskId(self.pipeline, self.version, stage.name, number)
-        kept = stage.snapshot_records
-        return Spec(key, stage.inputs, stage.stored, self.cache_limit, kept)
+        limit = min(self.cache_limit, stage.cache_max or self.cache_limit)
+        return Spec(key, stage.inputs, stage.stored, limit, stage.snapshot_records)
 
     def tasks_of(self, assigned: Collection[TopicPartition]) -> Sequence[Spec]:
         """Return the tasks whose inputs a worker has been given, in order.

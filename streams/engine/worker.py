@@ -20,6 +20,7 @@ import structlog
 
 from headrace.schemas.errors import ServiceError
 from headrace.streams.engine.agents import Agents
+from headrace.streams.engine.bounds import Bounds
 from headrace.streams.engine.guard import STOPPED
 from headrace.streams.engine.holding import Holding, Notices, Work
 from headrace.streams.engine.keeper import Keeper
@@ -87,6 +88,7 @@ class Worker:
         self._agents = Agents(
             f"{role.group}-{slot}", [s.name for s in role.stages], self._process, parts.folder
         )
+        self._bounds = Bounds()
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._next_commit_s = self._next_fetch_s = self._next_look_s = 0.0
@@ -217,7 +219,7 @@ class Worker:
         committed = self._commit_if_due()
         self._look()
         self._report_if_due()
-        working = any(holding.busy for holding in self.holdings.values())
+        working = any(holding.can_work for holding in self.holdings.values())
         self._guard.beat(working=working, progress=bool(committed or (fetched and not working)))
 
     def _fetch(self) -> int:
@@ -276,8 +278,7 @@ class Worker:
     def _hand_out(self) -> None:
         out: list[Work] = []
         for holding in self.holdings.values():
-            prefer = getattr(holding.task.stage, "prefer", None)
-            only = prefer() if prefer is not None else None
+            only = self._bounds.only(holding.task.spec.id, holding.task.stage)
             out += self._next_works(holding, only)
             free = holding.to_resume()
             if free:

@@ -14,6 +14,7 @@ import msgpack
 
 from headrace.schemas.errors import ServiceError
 from headrace.streams.protocol.ports import Cut, Lost, Snapshot, Store
+from headrace.streams.protocol.stage import indexed
 from headrace.streams.protocol.steps import Steps, ask
 from headrace.streams.protocol.task import Keep, Spec, Task
 
@@ -27,10 +28,17 @@ SNAPSHOT_BYTES_MAX = 16 * 1024 * 1024
 """A bigger state is not kept: SQL is no place for it, and the log has it all."""
 
 
+SNAPSHOT_ENTRIES_MAX = 50_000
+"""Nor is one of more entries read from the store, if it is read by key: not even to be measured."""
+
+
 def is_due(task: Task) -> bool:
     """Return whether so much has been processed since the last snapshot that one is due."""
     least = task.spec.snapshot_records
     if not least or task.lost:
+        return False
+    reader = indexed(task.stage)
+    if reader is not None and reader.entries > SNAPSHOT_ENTRIES_MAX:
         return False
     records = task.acked.offsets[0][1] - task.snapshot_at
     return records >= max(least, task.snapshot_bytes // BYTES_PER_RECORD)

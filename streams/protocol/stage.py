@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from headrace.streams.records import Emit, Record
 
@@ -107,6 +107,35 @@ class Stage(Protocol):
         coordinates and headers alone: whether it had been decoded, or which states besides
         ``poison_keys`` had been read, is not known here.
         """
+
+
+class Indexed(Stage, Protocol):
+    """JOIN with long waits: which states a batch needs is said by states, too.
+
+    Attributes
+    ----------
+    layout
+        A key that every such state has; one without it is of the time when it was read whole.
+    entries
+        How many entries the state has, about.
+    """
+
+    layout: str
+    entries: int
+
+    def more(self, prepared: Any, view: View) -> Collection[str]:
+        """Return further keys that :meth:`apply` will ask for, as far as what was read says it.
+
+        Asked again as long as one of them had to be read.
+        """
+
+    def upgraded(self, states: Mapping[str, State]) -> Mapping[str, State]:
+        """Return what a state that was read whole lacks."""
+
+
+def indexed(stage: Stage) -> Indexed | None:
+    """Return a stage as one that reads by what was read; None if it is not one."""
+    return cast(Indexed, stage) if not stage.whole and hasattr(stage, "more") else None
 
 
 class Learner(Stage, Protocol):

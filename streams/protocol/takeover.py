@@ -22,6 +22,7 @@ from typing import cast
 
 from headrace.schemas.errors import Refused
 from headrace.streams.protocol.cache import Cache
+from headrace.streams.protocol.layout import upgraded
 from headrace.streams.protocol.ports import (
     Committed,
     Cut,
@@ -36,7 +37,7 @@ from headrace.streams.protocol.refusals import check_identity, check_not_ahead
 from headrace.streams.protocol.snapshots import restored
 from headrace.streams.protocol.stage import Context, Learner, Stage
 from headrace.streams.protocol.steps import Steps, ask
-from headrace.streams.protocol.task import Keep, Spec, Task, apply_records
+from headrace.streams.protocol.task import Keep, Spec, Task, apply_records, look_around
 from headrace.streams.records import Record, TopicPartition
 
 PINNED = "pinned"
@@ -265,6 +266,7 @@ def _restore_stored(
         check_not_ahead(spec, "snapshot", ((spec.inputs[0], snapshot.offset),), present)
     if cut is None and snapshot is not None:
         cut = yield from restored(spec, ports.store, token, snapshot, starts, present)
+    cut = yield from upgraded(spec, stage, ports.store, token, cut)
     origin = cut or Cut(tuple((topic, starts[topic]) for topic in spec.inputs))
     check_not_ahead(spec, "state", origin.offsets, present)
     cache = Cache(spec.cache_limit, whole=stage.whole)
@@ -272,8 +274,7 @@ def _restore_stored(
     if snapshot is not None:
         task.snapshot_at, task.snapshot_bytes = snapshot.offset, len(snapshot.state)
     if stage.whole:
-        read = partial(ports.store.read_all, spec.id, token)
-        _, states = yield from ask("store.read_all", read)
+        _, states = yield from ask("store.read_all", partial(ports.store.read_all, spec.id, token))
         cache.fill(states)
         stage.load(cache)
     expected = cut
@@ -286,6 +287,7 @@ def _restore_stored(
         yield from _replay(task, (), ports, expected, present)
     if stage.whole and cut != present:
         stage.load(cache)
+    yield from look_around(task, ports.store)
     return task
 
 

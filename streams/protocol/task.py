@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from headrace.streams.protocol.cache import Cache
 from headrace.streams.protocol.ports import Cut, Lost, Snapshot, Store, TaskId
-from headrace.streams.protocol.stage import Context, Effects, Stage
+from headrace.streams.protocol.stage import Context, Effects, Stage, indexed
 from headrace.streams.protocol.steps import Steps, ask
 from headrace.streams.records import Record
 
@@ -37,6 +38,9 @@ class Spec:
     cache_limit: int = 100_000
     snapshot_records: int = 0
 
+
+READ_KEYS_MAX = 5_000
+"""So many states are read at once: the store answers others in between."""
 
 Keep = Callable[[TaskId, Snapshot], None]
 """Keeps a snapshot, now or some day: :meth:`Registry.put_snapshot`, or what calls it."""
@@ -128,6 +132,7 @@ def apply_records(
         failure = error
     else:
         yield from _read_missing(task, keys, store, restoring=context.restoring)
+        yield from _read_more(task, prepared, store, restoring=context.restoring)
         try:
             effects = stage.apply(prepared, cache, context)
             cache.settle()
@@ -178,12 +183,27 @@ def _read_missing(
     expects the cut before it.
     """
     missing = task.cache.missing(keys)
-    if not missing:
-        return
-    known = {task.acked, task.target}
-    cut, values = yield from ask(
-        "store.read", partial(store.read, task.spec.id, task.token, missing)
-    )
-    if not restoring and cut not in known | {task.acked, task.target}:
-        raise Lost(f"{task.spec.id}: the store holds {cut}, known are {task.acked}, {task.target}")
-    task.cache.fill(values)
+    for start in range(0, len(missing), READ_KEYS_MAX):
+        some = missing[start : start + READ_KEYS_MAX]
+        known = {task.acked, task.target}
+        read = partial(store.read, task.spec.id, task.token, some)
+        cut, values = yield from ask("store.read", read)
+        if not restoring and cut not in known | {task.acked, task.target}:
+            known_now = f"known are {task.acked}, {task.target}"
+            raise Lost(f"{task.spec.id}: the store holds {cut}, {known_now}")
+        task.cache.fill(values)
+
+
+def _read_more(task: Task, prepared: Any, store: Store, *, restoring: bool) -> Steps[None]:
+    """Read what states say that is needed besides, until all of it is there."""
+    stage = indexed(task.stage)
+    while stage is not None and task.cache.missing(keys := stage.more(prepared, task.cache)):
+        yield from _read_missing(task, keys, store, restoring=restoring)
+
+
+def look_around(task: Task, store: Store) -> Steps[None]:
+    """Let a stage that reads by key know how much there is, before any record comes."""
+    stage = indexed(task.stage)
+    if stage is not None:
+        yield from _read_missing(task, stage.keys(stage.prepare(())), store, restoring=True)
+        stage.load(task.cache)

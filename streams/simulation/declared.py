@@ -47,9 +47,13 @@ class DeclaredFlow(Flow):
         The pipeline's plan.
     inline_bytes_max
         A bigger state is announced by reference to a checkpoint.
+    index_span
+        So many offsets are in a leaf of JOIN's index: few, so that few events fill several.
     """
 
-    def __init__(self, plan: Plan, inline_bytes_max: int = INLINE_BYTES_MAX) -> None:
+    def __init__(
+        self, plan: Plan, inline_bytes_max: int = INLINE_BYTES_MAX, index_span: int = 3
+    ) -> None:
         topics, partitions = plan.topics, Partitions(COUNT, COUNT, COUNT)
         self.name = plan.name
         self.models: TopicPartition = (topics.models, 0)
@@ -71,6 +75,7 @@ class DeclaredFlow(Flow):
             dumps=pickle.dumps,
             loads=pickle.loads,  # of what this process dumped a moment ago
             inline_bytes_max=inline_bytes_max,
+            index_span=index_span,
         )
 
     def stage(self, name: str, partition: int) -> Stage:

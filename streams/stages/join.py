@@ -3,12 +3,14 @@
 The law is in ``matching``; here are the records around it.
 
 State keys: ``w``, the clocks of all source partitions as the records have carried them; ``b``, the
-barriers under way; ``i:<event id>``, what waits or marks.
+barriers under way; ``i:<event id>``, what waits or marks. Where labels may take longer than
+:data:`WHOLE_WAIT_MS_MAX`, the state is not held whole in memory, and an index by time is a part of
+it (``due``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from headrace.schemas.codec import Undecodable
@@ -16,10 +18,13 @@ from headrace.schemas.errors import Refused
 from headrace.schemas.labelling import Labelling
 from headrace.schemas.records import Codecs
 from headrace.streams.decoding import Rejected
+from headrace.streams.duration import DAY_MS
 from headrace.streams.plan import Plan
+from headrace.streams.protocol.cache import Cache
 from headrace.streams.protocol.stage import Context, Effects, View
 from headrace.streams.records import Emit, Record
 from headrace.streams.stages.barriers import arrived, barrier_of, source_name
+from headrace.streams.stages.due import NUMBERS, SPAN, Pages
 from headrace.streams.stages.marks import Mark, mark_of
 from headrace.streams.stages.matching import (
     Arrival,
@@ -36,6 +41,13 @@ from headrace.streams.topics import Partitions
 
 CLOCKS = "w"
 BARRIERS = "b"
+WHOLE_WAIT_MS_MAX = DAY_MS
+"""A state of longer waits is read by key, and not held whole in memory."""
+
+WAITING_MAX = 250_000
+KEPT_MAX = 2_500_000
+"""How much may wait in a task: of a state in memory, and of one that is read by key."""
+
 FULL = 2
 """How many times the waiting limit may wait before JOIN stops."""
 
@@ -55,12 +67,24 @@ class JoinStage:
         How many partitions the topics have.
     waiting_limit
         How many predictions and labels may wait before the inputs are read in order of event time.
-        It must exceed (wait + lateness) times the rate of this partition.
+        It must exceed (wait + lateness) times the rate of this partition. None is
+        :data:`WAITING_MAX`; of waits so long that the state is read by key, :data:`KEPT_MAX`, and
+        then predictions that have had their label count, too: they are remembered for as long.
+    span
+        See :class:`Pages`.
+
+    Attributes
+    ----------
+    whole
+        Whether the state is held whole in memory: where no label takes longer than
+        :data:`WHOLE_WAIT_MS_MAX`.
+    layout
+        A key that every state has which is read by key.
     """
 
     name = "join"
-    whole = True
     poison_keys: tuple[str, ...] = ()
+    layout = NUMBERS
 
     def __init__(
         self,
@@ -68,16 +92,20 @@ class JoinStage:
         codecs: Codecs,
         partition: int,
         partitions: Partitions,
-        waiting_limit: int = 250_000,
+        waiting_limit: int | None = None,
+        span: int = SPAN,
     ) -> None:
         self._plan = plan
         self._codecs = codecs
         self._partition = partition
         self._partitions = partitions
-        self._waiting_limit = waiting_limit
+        self.whole = plan.wait_ms <= WHOLE_WAIT_MS_MAX
+        self._waiting_limit = waiting_limit or (WAITING_MAX if self.whole else KEPT_MAX)
         self._labelling = Labelling(codecs.prediction, codecs.example)
+        self._pages = None if self.whole else Pages(span)
         self._matching = Matching(
-            Rules(plan.wait_ms, plan.lateness_ms, plan.label_lateness_ms, plan.label_ahead_ms)
+            Rules(plan.wait_ms, plan.lateness_ms, plan.label_lateness_ms, plan.label_ahead_ms),
+            self._pages,
         )
         self._clocks = self._fresh_clocks()
         self._sources = [
@@ -95,13 +123,42 @@ class JoinStage:
         return [(record, self._read(record)) for record in records]
 
     def keys(self, prepared: Sequence[_Item]) -> Collection[str]:
-        """Return nothing to be read: the state is in memory, whole."""
-        return ()
+        """Return what is to be read first: nothing if the state is in memory, whole."""
+        if self._pages is None:
+            return ()
+        keys = [CLOCKS, BARRIERS, *self._pages.roots()]
+        for record, item in prepared:
+            if type(item) is dict:
+                scored = record.topic == self._plan.topics.predictions
+                places = self._pages.first_keys if scored else self._pages.label_keys
+                keys += [f"i:{item['event_id']}", *places(record.offset)]
+        return list(dict.fromkeys(keys))
+
+    def more(self, prepared: Sequence[_Item], view: View) -> Collection[str]:
+        """Return what is to be read because of what was: all that will be due, and its index."""
+        assert self._pages is not None, "a state that is held whole lacks nothing"
+        clocks: Clocks = [list(clock) for clock in view.get(CLOCKS) or self._fresh_clocks()]
+        needed: list[str] = []
+        for record, item in prepared:
+            self._raise_clocks(clocks, record, item)
+            if type(item) is dict and record.topic == self._plan.topics.predictions:
+                _, labels = view.get(f"i:{item['event_id']}") or ((), ())
+                for label in labels:
+                    needed += self._pages.label_keys(label[0])
+        return list(dict.fromkeys(needed + self._matching.due_keys(view, clocks)))
+
+    def upgraded(self, states: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the index of a state that was held whole before it was read by key."""
+        index = Cache(0, whole=True)
+        self._matching.begin(index)
+        self._matching.upgrade(index, states.items(), states.get(CLOCKS) or self._fresh_clocks())
+        return dict(index.items())
 
     def apply(self, prepared: Sequence[_Item], view: View, context: Context) -> Effects:
         """Match what came, then let go of all that can match nothing any more."""
         output = self._output()
         clocks = self._clocks = view.get(CLOCKS) or self._fresh_clocks()
+        self._matching.begin(view)
         for record, item in prepared:
             if type(item) is dict:
                 outcome = self._arrive(record, item, clocks, view)
@@ -109,12 +166,12 @@ class JoinStage:
             elif type(item) is Rejected:
                 output.reject(record, item)
             elif type(item) is Mark:
-                side = record.topic != self._plan.topics.predictions
-                raise_clock(clocks[side], item.source, item.watermark)
+                self._raise_clocks(clocks, record, item)
             else:
                 self._barrier(record, item, view, output)
         for name, time_ms in self._matching.collect(view, clocks):
             output.tally.count(name, time_ms=time_ms)
+        self._matching.finish(view)
         view.put(CLOCKS, clocks)
         return output.effects(restoring=context.restoring, settled=self._matching.settled(clocks))
 
@@ -131,6 +188,21 @@ class JoinStage:
         """How many predictions and labels wait for each other."""
         return self._matching.events_waiting + self._matching.labels_waiting
 
+    @property
+    def entries(self) -> int:
+        """How many entries there are in the state, those too that had their label."""
+        return self._matching.firsts_kept + self._matching.labels_waiting
+
+    @property
+    def held(self) -> int:
+        """What counts against the limit: what waits; of a state read by key, every entry."""
+        return self.waiting if self.whole else self.entries
+
+    @property
+    def limit(self) -> int:
+        """How much may be held before an input pauses."""
+        return self._waiting_limit
+
     def prefer(self) -> str | None:
         """Return the input to be read next when too many wait: the one behind in event time.
 
@@ -145,13 +217,14 @@ class JoinStage:
             Twice the limit waits, although the inputs were read in order of event time. Nothing
             is ever evicted: that could change an outcome.
         """
-        if self.waiting <= self._waiting_limit:
+        if self.held <= self._waiting_limit:
             return None
-        if self.waiting > FULL * self._waiting_limit:
+        if self.held > FULL * self._waiting_limit:
             raise Refused(
                 f"{self._plan.name}/join/{self._partition}: {self._matching.events_waiting}"
-                f" predictions and {self._matching.labels_waiting} labels wait for each other; the"
-                f" limit is {self._waiting_limit}, at {FULL} times of which JOIN stops.",
+                f" predictions and {self._matching.labels_waiting} labels wait for each other,"
+                f" {self.entries} entries in all; the limit is {self._waiting_limit}, at {FULL}"
+                " times of which JOIN stops.",
                 "Set the limit above events per second x (wait + lateness), shorten the wait, or"
                 " see that every partition of both inputs is published to: watermarks stand still"
                 " at the slowest.",
@@ -162,6 +235,14 @@ class JoinStage:
         return topics.labels_routed if labels_behind else topics.predictions
 
     # -- records
+
+    def _raise_clocks(self, clocks: Clocks, record: Record, item: Any) -> None:
+        """Take in the watermark that a mark, a prediction or a label carries."""
+        side = record.topic != self._plan.topics.predictions
+        if type(item) is Mark:
+            raise_clock(clocks[side], item.source, item.watermark)
+        elif type(item) is dict:
+            raise_clock(clocks[side], item["source_partition"], item["watermark"])
 
     def _fresh_clocks(self) -> Clocks:
         return fresh_clocks(self._partitions.events, self._partitions.labels)

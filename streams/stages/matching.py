@@ -25,11 +25,11 @@ The state of an id is plain data, ``[firsts, labels]``, each in the order of its
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from heapq import heapify, heappop, heappush
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from headrace.streams.protocol.stage import View
+from headrace.streams.stages.due import NUMBERS, Entry, Heaps, Index, Pages
 
 # A first: offset in predictions, event time, the prediction's bytes (None once they are not needed
 # any more), what became of it, and the label that won.
@@ -122,37 +122,90 @@ def newest(clock: list[int | None]) -> int | None:
 class Matching:
     """The law over the states of ids, with an index by time of what may leave next.
 
-    The index lives in memory alone; :meth:`load` rebuilds it.
+    Parameters
+    ----------
+    index
+        The index; in memory alone if None is given, and then :meth:`load` rebuilds it.
 
     Attributes
     ----------
     events_waiting, labels_waiting
         How many wait.
+    firsts_kept
+        How many firsts there are: those that wait, and those that had their label and are
+        remembered, since a duplicate may come.
     """
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, index: Index | None = None) -> None:
         self._rules = rules
+        self._index = Heaps() if index is None else index
         self.events_waiting = 0
         self.labels_waiting = 0
-        self._unsettled: list[tuple[int, str, int]] = []  # firsts for which a label may come
-        self._marks: list[tuple[int, str, int]] = []  # the others, of which duplicates may come
-        self._labels: list[tuple[int, str, int]] = []
+        self.firsts_kept = 0
 
     def load(self, view: View) -> None:
-        """Rebuild the index."""
+        """Rebuild what is in memory."""
+        if not self._index.whole:
+            self.begin(view)
+            return
+        self._adopt(view.items())
+
+    def upgrade(self, view: View, states: Iterable[tuple[str, Any]], clocks: Clocks) -> None:
+        """Build the index of a state that has none: one that was held whole before."""
+        ids = [(key, state) for key, state in states if key.startswith("i:")]
+        firsts, labels = self._adopt(ids)
+        for entry, _ in sorted(firsts, key=lambda pair: pair[0].offset):
+            self._index.add_first(view, entry)
+        for entry in sorted(labels, key=lambda each: each.offset):
+            self._index.add_label(view, entry)
+        expiring, _, _ = self._due(clocks)
+        for _ in self._index.expiring(view, expiring):
+            pass  # each of them was seen to when its time came
+        self.finish(view)
+
+    def _adopt(
+        self, states: Iterable[tuple[str, Any]]
+    ) -> tuple[list[tuple[Entry, bool]], list[Entry]]:
+        """Count what there is, and let the index take it up."""
         self.events_waiting = self.labels_waiting = 0
-        self._unsettled, self._marks, self._labels = [], [], []
-        for key, state in view.items():
+        firsts: list[tuple[Entry, bool]] = []
+        labels: list[Entry] = []
+        for key, state in states:
             if not key.startswith("i:"):
                 continue
             for first in state[0]:
-                index = self._marks if first[FATE] == EXPIRED else self._unsettled
-                index.append((first[TIME], key, first[OFFSET]))
+                firsts.append((Entry(first[TIME], key, first[OFFSET]), first[FATE] == EXPIRED))
                 self.events_waiting += first[FATE] == WAITING
-            self._labels += [(label[TIME], key, label[OFFSET]) for label in state[1]]
+            labels += [Entry(label[TIME], key, label[OFFSET]) for label in state[1]]
             self.labels_waiting += len(state[1])
-        for heap in (self._unsettled, self._marks, self._labels):
-            heapify(heap)
+        self.firsts_kept = len(firsts)
+        self._index.load(firsts, labels)
+        return firsts, labels
+
+    def begin(self, view: View) -> None:
+        """Begin a batch: an index that is part of the state has its numbers there, too."""
+        if isinstance(self._index, Pages):
+            numbers = view.get(NUMBERS) or [0, 0, 0, None]
+            self.events_waiting, self.labels_waiting, self.firsts_kept, expired_to = numbers
+            self._index.begin(expired_to)
+
+    def finish(self, view: View) -> None:
+        """End a batch."""
+        if isinstance(self._index, Pages):
+            counted = [self.events_waiting, self.labels_waiting, self.firsts_kept]
+            view.put(NUMBERS, [*counted, self._index.expired_to])
+
+    def due_keys(self, view: View, clocks: Clocks) -> list[str]:
+        """Return which states :meth:`collect` will look at, as far as what was read says it.
+
+        Parameters
+        ----------
+        clocks
+            As they will be then.
+        """
+        assert isinstance(self._index, Pages)
+        expired_to = (view.get(NUMBERS) or [None])[-1]
+        return self._index.due_keys(view, expired_to, *self._due(clocks))
 
     # -- arrivals
 
@@ -167,7 +220,8 @@ class Matching:
         if any(abs(time_ms - first[TIME]) <= rules.wait_ms for first in firsts):
             return Outcome([("duplicate_event", time_ms)])
         fitting = [label for label in labels if self._fits(time_ms, label[TIME])]
-        heappush(self._unsettled, (time_ms, key, event.offset))
+        self._index.add_first(view, Entry(time_ms, key, event.offset))
+        self.firsts_kept += 1
         if not fitting:
             self.events_waiting += 1
             firsts.append([event.offset, time_ms, prediction, WAITING, None])
@@ -175,6 +229,8 @@ class Matching:
             return Outcome([("first_event", time_ms)])
         winner, *others = fitting
         self.labels_waiting -= len(fitting)
+        gone = [Entry(label[TIME], key, label[OFFSET]) for label in fitting]
+        self._index.drop_labels(view, gone)
         firsts.append([event.offset, time_ms, None, MATCHED, winner[TRUTH]])
         view.put(key, [firsts, [label for label in labels if label not in fitting]])
         counts = [("first_event", time_ms), ("matched", time_ms)]
@@ -193,7 +249,7 @@ class Matching:
         assert len(fitting) <= 1, f"a label matches two firsts: {fitting}"
         if not fitting:
             self.labels_waiting += 1
-            heappush(self._labels, (time_ms, key, label.offset))
+            self._index.add_label(view, Entry(time_ms, key, label.offset))
             view.put(key, [firsts, [*labels, state]])
             return Outcome([])
         (first,) = fitting
@@ -229,18 +285,25 @@ class Matching:
 
     def collect(self, view: View, clocks: Clocks) -> Iterator[tuple[str, int]]:
         """Let go of all that can decide nothing any more; say what went, and its time."""
-        events, labels = self._horizons(clocks)
-        wait_ms = self._rules.wait_ms
-        for time_ms, key, offset in _before(self._unsettled, labels, wait_ms):
+        expiring, leaving, unmatched = self._due(clocks)
+        for time_ms, key, offset in self._index.expiring(view, expiring):
             if self._expire(view, key, offset):
                 yield "expired", time_ms
-            heappush(self._marks, (time_ms, key, offset))
-        for _, key, offset in _before(self._marks, events, wait_ms):
-            self._forget(view, key, 0, offset)
-        for time_ms, key, offset in _before(self._labels, events, 0):
+        for _, key, offset in self._index.leaving(view, leaving):
+            self.firsts_kept -= self._forget(view, key, 0, offset)
+        for time_ms, key, offset in self._index.unmatched(view, unmatched):
             if self._forget(view, key, 1, offset):
                 self.labels_waiting -= 1
                 yield "unmatched_label", time_ms
+
+    def _due(self, clocks: Clocks) -> tuple[int | None, int | None, int | None]:
+        """Return before which time firsts expire, firsts leave, and labels are unmatched."""
+        events, labels = self._horizons(clocks)
+        wait_ms = self._rules.wait_ms
+        expiring = None if labels is None else labels - wait_ms
+        if expiring is None or events is None:
+            return expiring, None, events
+        return expiring, min(expiring, events - wait_ms), events
 
     def _horizons(self, clocks: Clocks) -> tuple[int | None, int | None]:
         """Return before which event time no event, and no label, may come and be eligible."""
@@ -281,11 +344,3 @@ def _second(winner: Any, label: WaitingLabel) -> tuple[str, int]:
     """Return what a label is whose event has one already."""
     name = "duplicate_label" if label[TRUTH] == winner else "contradicting_label"
     return name, label[TIME]
-
-
-def _before(
-    heap: list[tuple[int, str, int]], horizon: int | None, span_ms: int
-) -> Iterator[tuple[int, str, int]]:
-    """Take out of the index what lies more than ``span_ms`` before a horizon, oldest first."""
-    while heap and horizon is not None and heap[0][0] + span_ms < horizon:
-        yield heappop(heap)

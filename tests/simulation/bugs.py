@@ -30,6 +30,7 @@ from headrace.streams.stages import matching
 from headrace.streams.stages.matching import Clocks, Matching
 from headrace.streams.twins.log import MemoryLog
 from headrace.streams.twins.store import MemoryStore
+from tests.simulation import bugs_of_waits as waits
 from tests.simulation import repeating, toy
 
 Patch = pytest.MonkeyPatch
@@ -390,6 +391,7 @@ BUGS = (
     Bug("repetitions within a batch", repeating.places_by_batch, _odds(), "product"),
     Bug("a gap in a source", repeating.gap_in_a_source, _odds(), "product"),
     Bug("a pause kept over a revoke", pauses_kept, _odds(rebalance=20)),
+    *(Bug(*each, flow="long waits") for each in waits.BUGS),
     Bug("forgotten ends left to the next", forgotten_ends, _odds(forget=20, crash=5)),
     Bug("a link dropped with its state", links_dropped, _odds(prune=20)),
 )

@@ -86,3 +86,12 @@ machines = Pipeline(
 )  # fmt: skip
 
 presses = replace(machines, name="presses")
+
+bearings = replace(
+    machines,
+    name="bearings",
+    labels=Labels(Verdict, id="id", value="broken", time="at", wait="40d", lateness="1h"),
+    monitor=Monitor(segments=["kind"], windows=["1d"], reference="2d"),
+    retention="50d",
+)
+"""Labels come after weeks: what waits is read by key."""

@@ -14,7 +14,7 @@ from headrace.streams.simulation.flow import Workload
 from headrace.streams.simulation.shrink import shrink
 from headrace.streams.simulation.story import headline, story
 from headrace.streams.simulation.world import Plan, World
-from tests.simulation.product import machines, presses
+from tests.simulation.product import bearings, machines, presses
 from tests.simulation.together import Together
 from tests.simulation.toy import ToyFlow
 
@@ -25,6 +25,7 @@ FLOWS: Mapping[str, Callable[[], Workload]] = {
     "toy": ToyFlow,
     "product": lambda: DeclaredFlow(plan_of(machines)),
     "by reference": lambda: DeclaredFlow(plan_of(machines), inline_bytes_max=1),
+    "long waits": lambda: DeclaredFlow(plan_of(bearings)),
     "regression": lambda: DeclaredFlow(plan_of(load_pipeline(RIDES))),
     "together": lambda: Together([DeclaredFlow(plan_of(each)) for each in (machines, presses)]),
 }

@@ -25,7 +25,7 @@ SNAPSHOT: dict[str, Any] = {
     "transactions": 300,
     "commit_seconds": 1.5,
     "tasks": {
-        "flights/7/join/2": {"lag": 12, "waiting": 99, "entries": 101},
+        "flights/7/join/2": {"lag": 12, "waiting": 99, "entries": 101, "held": 120, "limit": 300},
         "flights/7/monitor/0": {"lag": None, "waiting": 0, "entries": 40, "unsaved": None},
         "flights/7/learn/0": {"lag": None, "waiting": 0, "entries": 0, "unsaved": 1_500},
     },
@@ -66,6 +66,8 @@ def test_values() -> None:
     assert found["headrace_lag_records"] == {(*worker, "flights/7/join/2"): 12}
     assert found["headrace_waiting_records"][(*worker, "flights/7/join/2")] == 99
     assert found["headrace_state_entries"][(*worker, "flights/7/monitor/0")] == 40
+    assert found["headrace_join_held_records"] == {(*worker, "flights/7/join/2"): 120}
+    assert found["headrace_join_limit_records"] == {(*worker, "flights/7/join/2"): 300}
     assert found["headrace_unsaved_records"] == {(*worker, "flights/7/learn/0"): 1_500}
     assert found["headrace_metric_value"] == {
         ("auc", "flights", "all", "1d"): 0.91,  # labels are in alphabetical order

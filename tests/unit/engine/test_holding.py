@@ -97,6 +97,25 @@ def test_one_input_can_be_preferred_to_the_other() -> None:
     assert [record.topic for record in done(held.hand_out(9, None, None)).records] == ["a"]
 
 
+def test_what_may_not_be_read_is_no_work() -> None:
+    """So a task at its limit is not ended as one that stands still."""
+    held = holding("a", "b")
+    can_work = [held.can_work]
+    held.receive("a", records("a", 10))
+    can_work.append(held.can_work)
+    assert held.hand_out(9, "b", None) is None
+    assert held.busy
+    can_work.append(held.can_work)
+    held.receive("b", records("b", 10))
+    can_work.append(held.can_work)
+    done(held.hand_out(9, "b", None))
+    can_work.append(held.can_work)
+    held.finished()
+    can_work.append(held.can_work)
+    assert can_work == [False, True, False, True, True, False]
+    assert offsets(held.hand_out(9, None, None)) == [10]
+
+
 def test_notices_make_a_batch_without_records() -> None:
     held = holding("a")
     assert held.hand_out(9, None, None) is None

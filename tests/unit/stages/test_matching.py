@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from headrace.streams.stages.due import Heaps, Index, Pages
 from headrace.streams.stages.matching import Arrival, Matching, Rules, fresh_clocks
 from tests.unit.stages.interleaving import Entry, Logs, brute_force, interleavings, logs
 
@@ -42,9 +43,28 @@ class Fold(NamedTuple):
     settled: int | None
 
 
-def fold(logs: Logs, order: Sequence[bool], collect_at: Iterable[int] | None = None) -> Fold:
+def heaps() -> Index:
+    return Heaps()
+
+
+def pages() -> Index:
+    """Return an index with so small leaves and pages that few entries fill several."""
+    return Pages(span=2)
+
+
+INDICES = pytest.mark.parametrize("index", [heaps, pages])
+
+
+def fold(
+    logs: Logs,
+    order: Sequence[bool],
+    collect_at: Iterable[int] | None = None,
+    index: Callable[[], Index] = heaps,
+) -> Fold:
     """Run JOIN's law over one interleaving: True takes the next prediction."""
-    matching, view, clocks = Matching(logs.rules), MemoryView(), fresh_clocks(*logs.sources)
+    matching, view = Matching(logs.rules, index()), MemoryView()
+    clocks = fresh_clocks(*logs.sources)
+    matching.begin(view)
     examples: Counter[tuple[int, int]] = Counter()
     counts: Counter[tuple[str, int]] = Counter()
     feeds: dict[bool, Iterator[Entry]] = {True: iter(logs.predictions), False: iter(logs.labels)}
@@ -62,40 +82,50 @@ def fold(logs: Logs, order: Sequence[bool], collect_at: Iterable[int] | None = N
             examples[int(outcome.match.prediction), outcome.match.label[0]] += 1
         if step in collected or step == len(order) - 1:
             counts.update(matching.collect(view, clocks))
+    matching.finish(view)
     waiting = (matching.events_waiting, matching.labels_waiting)
-    reloaded = Matching(logs.rules)
+    reloaded = Matching(logs.rules, index())
     reloaded.load(view)
     assert (reloaded.events_waiting, reloaded.labels_waiting) == waiting
+    assert reloaded.firsts_kept == matching.firsts_kept == kept(view)
     assert list(reloaded.collect(view, clocks)) == []
     final: Any = copy.deepcopy([sorted(view.states.items()), clocks])
     return Fold(examples, counts, final, waiting, matching.settled(clocks))
 
 
-def check(logs: Logs) -> None:
+def kept(view: MemoryView) -> int:
+    return sum(len(state[0]) for key, state in view.items() if key.startswith("i:"))
+
+
+def check(logs: Logs, index: Callable[[], Index]) -> None:
     examples, counts, settled = brute_force(logs)
     states = []
     for order in interleavings(logs):
-        result = fold(logs, order)
+        result = fold(logs, order, index=index)
         assert result.examples == examples
         assert +result.counts == counts
         assert result.settled == (None if settled == float("-inf") else settled)
         states.append((result.state, result.waiting, result.settled))
-        rarely = fold(logs, order, collect_at=range(0, len(order), 3))
+        rarely = fold(logs, order, range(0, len(order), 3), index)
         assert rarely == result
     assert all(state == states[0] for state in states)
 
 
+@INDICES
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(logs(st.sampled_from([0, 1, 3, 4, 5, 5])))
-def test_every_interleaving_of_two_logs_has_one_outcome(logs: Logs) -> None:
-    check(logs)
+@given(logs=logs(st.sampled_from([0, 1, 3, 4, 5, 5])))
+def test_every_interleaving_of_two_logs_has_one_outcome(
+    index: Callable[[], Index], logs: Logs
+) -> None:
+    check(logs, index)
 
 
 @pytest.mark.slow
+@INDICES
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(logs(st.just(6)))
-def test_every_interleaving_of_six_and_six(logs: Logs) -> None:
-    check(logs)
+@given(logs=logs(st.just(6)))
+def test_every_interleaving_of_six_and_six(index: Callable[[], Index], logs: Logs) -> None:
+    check(logs, index)
 
 
 def arrival(event_id: str, offset: int, time_ms: int, watermark: int | None = None) -> Arrival:
