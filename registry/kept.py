@@ -81,6 +81,66 @@ class Checkpoint(NamedTuple):
     state: bytes
 
 
+OPEN, LEFT, DONE = "open", "left", "done"
+"""What is to come of a source: rows of a publication that was stopped; labels that were left for
+the file that goes on; nothing, until its file grows."""
+
+
+class Source(NamedTuple):
+    """A file's rows, or some of them, as they are published to a topic in a fixed order.
+
+    Attributes
+    ----------
+    topic, topic_id
+        Where to; a topic that was made anew has another id.
+    source
+        Its name in the header of its records.
+    name
+        The file, for people.
+    by_time
+        Whether its rows are published in the order of their times, and not in the file's.
+    first_row
+        How many rows of the file are before its first: those of other sources.
+    rows, digest
+        Of how many rows the digest is. By time: all of them. In the file's order: those that are
+        acknowledged.
+    head_rows, head_digest
+        The same of its first rows, by which the file is known again.
+    sample
+        Digests of some rows, by which an edited file is known.
+    acknowledged
+        So many of its records, in the order of publishing, are acknowledged by the broker.
+    time_ms
+        The latest time of these.
+    state
+        ``open``, ``left`` or ``done``.
+    """
+
+    topic: str
+    topic_id: str
+    source: str
+    name: str
+    by_time: bool
+    first_row: int
+    rows: int
+    digest: str
+    head_rows: int
+    head_digest: str
+    sample: tuple[int, ...] = ()
+    acknowledged: int = 0
+    time_ms: int | None = None
+    state: str = OPEN
+
+
+class SourceInfo(NamedTuple):
+    """A source, and when it was published."""
+
+    source: Source
+    started_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None
+
+
 class VersionInfo(NamedTuple):
     """A version of a pipeline, without the text of its declaration.
 

@@ -14,6 +14,7 @@ from typing import Any
 from headrace.registry.artifacts import signature_of
 from headrace.registry.clock import Clock, now
 from headrace.registry.kept import (
+    DONE,
     FIRST,
     SNAPSHOTS_KEPT,
     Checkpoint,
@@ -21,6 +22,8 @@ from headrace.registry.kept import (
     ServingInfo,
     Snapshot,
     SnapshotInfo,
+    Source,
+    SourceInfo,
     TaskId,
     VersionInfo,
     Witness,
@@ -64,6 +67,7 @@ class MemoryRegistry:
         self._tasks: dict[TaskId, Witness] = {}
         self._snapshots: dict[TaskId, tuple[Snapshot, ...]] = {}  # by offset
         self._taken: dict[tuple[TaskId, int], datetime] = {}  # when each was taken, by offset
+        self._sources: dict[tuple[str, ...], SourceInfo] = {}
         self._lock = RLock()
 
     def migrate(self) -> None:
@@ -179,6 +183,25 @@ class MemoryRegistry:
                     found.chain[at] = (info, None)
                     dropped += 1
             return dropped
+
+    # -- sources
+
+    def sources(self, topic: str, topic_id: str) -> list[SourceInfo]:
+        """Return the sources that were published to a topic, the newest first."""
+        of = [info for key, info in self._sources.items() if key[:2] == (topic, topic_id)]
+        of.sort(key=lambda info: info.source.source)
+        return sorted(of, key=lambda i: (i.started_at, i.source.first_row), reverse=True)
+
+    def put_source(self, source: Source) -> None:
+        """Remember how far a source has been published; one that is further already is left."""
+        with self._lock:
+            there = self._sources.get(source[:3])
+            if there is not None and there.source.acknowledged > source.acknowledged:
+                return
+            at = self._clock()
+            started_at = at if there is None else there.started_at
+            finished_at = at if source.state == DONE else None
+            self._sources[source[:3]] = SourceInfo(source, started_at, at, finished_at)
 
     # -- versions
 

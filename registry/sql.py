@@ -31,6 +31,7 @@ from headrace.registry.kept import (
     plain_json,
     unknown_version,
 )
+from headrace.registry.sources import SqlSources
 from headrace.registry.tables import (
     checkpoint,
     matching,
@@ -44,7 +45,7 @@ from headrace.registry.tables import (
 )
 
 
-class SqlRegistry:
+class SqlRegistry(SqlSources):
     """The registry in SQLite or PostgreSQL.
 
     Parameters

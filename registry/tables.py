@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -164,6 +165,31 @@ snapshot = Table(
     UniqueConstraint("pipeline", "version", "stage", "partition", "offset"),
 )
 """A task's whole state at a cut, by the task's name as in ``task``."""
+
+
+source = Table(
+    "source",
+    metadata,
+    # A mirror, by the topic's name and Kafka's id of it: the log decides what was published.
+    Column("topic", String(255), primary_key=True),
+    Column("topic_id", String(64), primary_key=True),
+    Column("source", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("by_time", Boolean, nullable=False),
+    Column("first_row", BigInteger, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("head_rows", Integer, nullable=False),
+    Column("head_digest", String(64), nullable=False),
+    Column("sample", JSON, nullable=False),
+    Column("acknowledged", BigInteger, nullable=False),
+    Column("time_ms", BigInteger, nullable=True),
+    Column("state", String(16), nullable=False),
+    Column("started_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("finished_at", Moment, nullable=True),
+)
+"""A file's rows, and how far they have been published to a topic."""
 
 
 def matching(table: Table, **values: Any) -> ColumnElement[bool]:

@@ -18,6 +18,7 @@ from headrace.registry.sql import SqlRegistry
 from headrace.schemas.errors import Refused, ServiceError
 from tests.unit.registry.migrations import MigrationSuite
 from tests.unit.registry.snapshots import SnapshotSuite
+from tests.unit.registry.sources import SourceSuite
 from tests.unit.registry.suite import RegistrySuite, Ticking, sha256
 
 pytestmark = pytest.mark.integration
@@ -31,7 +32,7 @@ def migrated(module_url: str) -> Iterator[SqlRegistry]:
     registry.close()
 
 
-class TestPostgresql(RegistrySuite, SnapshotSuite):
+class TestPostgresql(RegistrySuite, SnapshotSuite, SourceSuite):
     @pytest.fixture
     def registry(self, migrated: SqlRegistry) -> SqlRegistry:
         tables = "model, model_version, checkpoint, serving, task, snapshot"

@@ -17,6 +17,7 @@ from headrace.registry.kept import Checkpoint, Snapshot
 from headrace.registry.sql import SqlRegistry
 from headrace.registry.tables import metadata
 from headrace.schemas.errors import Refused
+from tests.unit.registry.sources import source
 from tests.unit.registry.suite import WITNESS, at_once, sha256, task
 
 ROOT = Path(__file__).parents[3]
@@ -94,7 +95,7 @@ class MigrationSuite:
         for _ in range(2):
             registry.migrate()
             registry.check()
-            assert rows(registry) == {**kept, "snapshot": []}
+            assert rows(registry) == {**kept, "snapshot": [], "source": []}
         registry.put_snapshot(task(), Snapshot(10, "[]", b"whole"))
         assert registry.newest_snapshot(task(), 10) == Snapshot(10, "[]", b"whole")
         migrating.downgrade(registry.database, "0001")
@@ -117,6 +118,18 @@ class MigrationSuite:
         assert registry.checkpoints("flights", 1) == before[1:]
         registry.migrate()
         assert registry.insert_checkpoint("flights", 1, 30, Checkpoint(40, b"state"))
+        registry.close()
+
+    def test_tables_of_0002_keep_their_rows_up_and_down(self, registry: SqlRegistry) -> None:
+        migrating.migrate(registry.database, "0002")
+        registry.put_witness(task(), WITNESS)
+        registry.put_snapshot(task(), Snapshot(10, "[]", b"whole"))
+        kept = rows(registry)
+        registry.migrate()
+        registry.put_source(source())
+        assert [each.source for each in registry.sources("flights.events", "t1")] == [source()]
+        migrating.downgrade(registry.database, "0002")
+        assert rows(registry) == kept
         registry.close()
 
     def test_tables_of_a_newer_headrace_are_refused(self, registry: SqlRegistry) -> None:

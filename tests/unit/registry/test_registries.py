@@ -10,16 +10,17 @@ import pytest
 from headrace.registry.memory import MemoryRegistry
 from headrace.registry.sql import SqlRegistry
 from tests.unit.registry.snapshots import SnapshotSuite
+from tests.unit.registry.sources import SourceSuite
 from tests.unit.registry.suite import RegistrySuite, Ticking, sha256
 
 
-class TestMemory(RegistrySuite, SnapshotSuite):
+class TestMemory(RegistrySuite, SnapshotSuite, SourceSuite):
     @pytest.fixture
     def registry(self) -> MemoryRegistry:
         return MemoryRegistry(sha256, clock=Ticking())
 
 
-class TestSqlite(RegistrySuite, SnapshotSuite):
+class TestSqlite(RegistrySuite, SnapshotSuite, SourceSuite):
     @pytest.fixture
     def registry(self, tmp_path: Path) -> Iterator[SqlRegistry]:
         registry = SqlRegistry(
