@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NamedTuple
 
 from headrace.app.board import board_of
-from headrace.app.services import find_kafka, find_services
+from headrace.app.services import find_kafka, find_registry, find_services
 from headrace.app.settings import Settings
+from headrace.app.sourcing import Files, Sources, open_registry
 from headrace.schemas.errors import InputError
 from headrace.streams.duration import duration_ms
 from headrace.streams.engine.pace import (
@@ -21,20 +21,11 @@ from headrace.streams.engine.pace import (
     publish_paced,
 )
 from headrace.streams.engine.publisher import Publisher
-from headrace.streams.outgoing import (
-    Outgoing,
-    in_order,
-    outgoing_event,
-    outgoing_label,
-    outgoing_rows,
-)
-from headrace.streams.pipeline import Labels
+from headrace.streams.outgoing import Outgoing
 from headrace.streams.plan import Plan
-from headrace.streams.rows import Reading, Tally, numbered_rows
 from headrace.streams.store.redis import RedisStore
 
 _PLAIN_S = 2.0
-_AS_USUAL = Reading()
 
 
 class Pace(NamedTuple):
@@ -52,78 +43,57 @@ class Pace(NamedTuple):
     in_step: str | None = None
 
 
-def publish_files(
-    plan: Plan,
-    settings: Settings,
-    events: Path,
-    labels: Path | None,
-    pace: Pace,
-    reading: Reading = _AS_USUAL,
-) -> str:
-    """Publish files; return a sentence that says what was published.
+def publish_files(plan: Plan, settings: Settings, files: Files, pace: Pace) -> str:
+    """Publish files; return sentences that say what was published.
+
+    What was published of them before is passed over.
 
     Raises
     ------
     InputError
         A file or a row cannot be used. What came before it has been published.
+    Refused
+        A file has been edited since rows of it were published.
     ServiceError
         Kafka does not take it, or nobody learns, in step.
     """
     if pace.in_step is not None:
         _step_ms(pace.in_step)
-    tallies = [Tally(), Tally()]
-    records = records_of(plan, events, labels, reading, tallies)
     begun = time.monotonic()
     last = Progress()
-    with Publisher(plan, find_kafka(settings)) as publisher:
-        for step in _shown(_paced(publisher, records, settings, pace), begun):
-            last = step
+    registry = open_registry(find_registry(settings))
+
+    def on_sent(record: Outgoing) -> None:
+        sources.history.sent(record)
+
+    try:
+        with Publisher(plan, find_kafka(settings), on_sent) as publisher:
+            sources = Sources(plan, files, registry, publisher.topic_ids())
+            try:
+                for step in _shown(_mirrored(publisher, sources, settings, pace), begun):
+                    last = step
+            except BaseException:
+                sources.stopped(publisher)
+                raise
+            sources.finished()
+    finally:
+        registry.close()
     seconds = time.monotonic() - begun
     rate = (last.events + last.labels) / max(seconds, 1e-9)
     said = f"Published {last.events:,} events and {last.labels:,} labels of {plan.name}"
     said += f" in {seconds:,.1f} s ({rate:,.0f}/s)"
     if pace.in_step is not None:
         said += f", in step: {last.slices:,} slices, learned to {last.learned_to:,}"
-    files = zip((events, labels), tallies, strict=True)
-    read = "; ".join(f"{path}: {tally}" for path, tally in files if path is not None)
-    return f"{said}.\nRead {read}."
+    return "\n".join([f"{said}.", *sources.said()])
 
 
-def records_of(
-    plan: Plan,
-    events: Path,
-    labels: Path | None,
-    reading: Reading = _AS_USUAL,
-    tallies: Sequence[Tally] = (),
-) -> Iterator[Outgoing]:
-    """Go through files of events and labels, interleaved by their own times.
-
-    Parameters
-    ----------
-    reading
-        How they are read.
-    tallies
-        Are told what there is in the file of events, and in that of labels.
-    """
-    of_events, of_labels = tallies or (Tally(), Tally())
-    declared = plan.pipeline.labels
-    known: Iterable[Outgoing] = ()
-    if labels is not None:
-        if not isinstance(declared, Labels):
-            raise InputError(
-                f"{plan.name} takes no labels from a topic, so --labels {labels} has no place."
-            )
-        label_rows = numbered_rows(
-            labels,
-            declared.label,
-            unless_blank=declared.value,
-            reading=reading,
-            tally=of_labels,
-        )
-        known = outgoing_rows(plan, label_rows, outgoing_label)
-    event_class = plan.pipeline.events.event
-    event_rows = numbered_rows(events, event_class, reading=reading, tally=of_events)
-    return in_order(outgoing_rows(plan, event_rows, outgoing_event), known)
+def _mirrored(
+    publisher: Publisher, sources: Sources, settings: Settings, pace: Pace
+) -> Iterator[Progress]:
+    """Publish, and mirror now and then how far that has come."""
+    for step in _paced(publisher, sources.records(publisher), settings, pace):
+        sources.mirror(publisher)
+        yield step
 
 
 def _step_ms(text: str) -> int:

@@ -192,16 +192,19 @@ class MemoryRegistry:
         of.sort(key=lambda info: info.source.source)
         return sorted(of, key=lambda i: (i.started_at, i.source.first_row), reverse=True)
 
-    def put_source(self, source: Source) -> None:
-        """Remember how far a source has been published; one that is further already is left."""
+    def put_sources(self, sources: Sequence[Source]) -> None:
+        """Remember how far sources have been published; one that is further already is left."""
         with self._lock:
-            there = self._sources.get(source[:3])
-            if there is not None and there.source.acknowledged > source.acknowledged:
-                return
-            at = self._clock()
-            started_at = at if there is None else there.started_at
-            finished_at = at if source.state == DONE else None
-            self._sources[source[:3]] = SourceInfo(source, started_at, at, finished_at)
+            for source in sources:
+                self._put_source(source)
+
+    def _put_source(self, source: Source) -> None:
+        at, there = self._clock(), self._sources.get(source[:3])
+        if there is not None and there.source.acknowledged > source.acknowledged:
+            return
+        started_at = at if there is None else there.started_at
+        finished_at = at if source.state == DONE else None
+        self._sources[source[:3]] = SourceInfo(source, started_at, at, finished_at)
 
     # -- versions
 

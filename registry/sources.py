@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
@@ -35,20 +37,24 @@ class SqlSources:
         rows = self.database.read(lambda on: list(on.execute(newest)))
         return [_info(row) for row in rows]
 
-    def put_source(self, source: Source) -> None:
-        """Remember how far a source has been published; one that is further already is left."""
+    def put_sources(self, sources: Sequence[Source]) -> None:
+        """Remember how far sources have been published; one that is further already is left."""
 
         def put(connection: Connection) -> None:
-            at = self._clock()
-            values = source._asdict() | {"sample": list(source.sample), "updated_at": at}
-            values["finished_at"] = at if source.state == DONE else None
-            behind = and_(_of(source), table.c.acknowledged <= source.acknowledged)
-            if connection.execute(update(table).where(behind).values(**values)).rowcount:
-                return
-            if connection.execute(select(table.c.source).where(_of(source))).first() is None:
-                connection.execute(insert(table).values(**values, started_at=at))
+            for source in sources:
+                _put(connection, source, self._clock())
 
         self.database.write(put)
+
+
+def _put(connection: Connection, source: Source, at: datetime) -> None:
+    values = source._asdict() | {"sample": list(source.sample), "updated_at": at}
+    values["finished_at"] = at if source.state == DONE else None
+    behind = and_(_of(source), table.c.acknowledged <= source.acknowledged)
+    if connection.execute(update(table).where(behind).values(**values)).rowcount:
+        return
+    if connection.execute(select(table.c.source).where(_of(source))).first() is None:
+        connection.execute(insert(table).values(**values, started_at=at))
 
 
 def _of(source: Source) -> ColumnElement[bool]:

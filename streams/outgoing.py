@@ -15,6 +15,7 @@ from headrace.streams.pipeline import Labels
 from headrace.streams.plan import Plan
 from headrace.streams.roundtrip import reread_fault
 from headrace.streams.rows import Row
+from headrace.streams.stages.repetitions import Origin
 from headrace.streams.wire import Encode, unwritable
 
 E = TypeVar("E", bound=Event)
@@ -33,6 +34,10 @@ class Outgoing(NamedTuple):
         The record.
     row
         The number of its row in its file, from 1; None if it comes from no file.
+    origin
+        Its source and its place there; None if it may be written once only.
+    after_events
+        Whether it is a label behind the last event: then it does not move the labels' clock.
     """
 
     time_ms: int
@@ -40,6 +45,8 @@ class Outgoing(NamedTuple):
     key: bytes
     value: bytes
     row: int | None = None
+    origin: Origin | None = None
+    after_events: bool = False
 
 
 def outgoing_event(plan: Plan, event: Event, value: bytes | None = None) -> Outgoing:
@@ -168,10 +175,11 @@ def interleaved(
 def in_order(events: Iterable[Outgoing], labels: Iterable[Outgoing]) -> Iterator[Outgoing]:
     """Do what :func:`interleaved` does, with records that are ready to be published."""
     known = sorted(labels, key=attrgetter("time_ms"))
-    return merge(_rising(events), known, key=attrgetter("time_ms"))
+    return merge(rising(events), known, key=attrgetter("time_ms"))
 
 
-def _rising(records: Iterable[Outgoing]) -> Iterator[Outgoing]:
+def rising(records: Iterable[Outgoing]) -> Iterator[Outgoing]:
+    """Go through records as they stand; each has the latest time so far."""
     latest = None
     for record in records:
         latest = record.time_ms if latest is None else max(latest, record.time_ms)

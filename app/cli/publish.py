@@ -41,17 +41,36 @@ def publish(
     delimiter: Delimiter = None,
     no_quotes: NoQuotes = False,
     multiline: Multiline = False,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again",
+            help="Publish a file that was published whole once more: all rows are new events.",
+        ),
+    ] = False,
+    more: Annotated[
+        bool,
+        typer.Option(
+            "--more",
+            help="Another file goes on behind this one: leave it the labels after the last event.",
+        ),
+    ] = False,
     pipeline: Which = None,
 ) -> None:
-    """Publish events and labels from files, interleaved by their own times."""
+    """Publish events and labels from files, interleaved by their own times.
+
+    If it is stopped, the same command goes on where it stopped.
+    """
     if sum([speed is not None, flat_out, in_step is not None]) > 1:
         raise typer.BadParameter("--speed, --flat-out and --in-step exclude each other")
     from headrace.app.publishing import Pace, publish_files
     from headrace.app.settings import settings_from
+    from headrace.app.sourcing import Files
     from headrace.streams.load import load_pipeline
     from headrace.streams.plan import plan_of
 
     reading = reading_of(encoding, delimiter, no_quotes=no_quotes, multiline=multiline)
     plan = plan_of(load_pipeline(file, pipeline))
     pace = Pace(speed, in_step)
-    typer.echo(publish_files(plan, settings_from(os.environ), events, labels, pace, reading))
+    files = Files(events, labels, reading, again=again, more=more)
+    typer.echo(publish_files(plan, settings_from(os.environ), files, pace))

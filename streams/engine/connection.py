@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection
+from confluent_kafka.admin import AdminClient
 
 from headrace.schemas.errors import ServiceError
 
@@ -89,3 +90,10 @@ class Connection:
         with self.asking("topics could not be listed"), self.consumer() as consumer:
             found = consumer.list_topics(timeout=REQUEST_S).topics
         return {name: len(topic.partitions) for name, topic in found.items()}
+
+    def topic_ids(self, names: Sequence[str]) -> dict[str, str]:
+        """Return Kafka's own id of each of some topics: one that is made anew gets another."""
+        admin = AdminClient({"bootstrap.servers": self.brokers, **self.security}, logger=_LOG)
+        with self.asking("topics could not be described"):
+            asked = admin.describe_topics(TopicCollection(list(names)), request_timeout=REQUEST_S)
+            return {name: str(asked[name].result(REQUEST_S + 1).topic_id) for name in names}

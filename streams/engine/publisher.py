@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from time import monotonic
 from types import TracebackType
 
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -15,6 +17,7 @@ from headrace.streams.partitioner import partition_of
 from headrace.streams.plan import Plan
 from headrace.streams.records import BARRIER, WATERMARK
 from headrace.streams.stages.barriers import NAME_CHARS_MAX
+from headrace.streams.stages.repetitions import source_header
 from headrace.streams.subjects import input_schemas
 from headrace.streams.watermark import advance, fresh_clock
 
@@ -36,6 +39,15 @@ _WRITING = {
     "delivery.report.only.error": True,
 }
 
+_GAPLESS = {
+    # A place behind one that is not there would have SCORE pass over the one that is sent again:
+    # so no record is given up by time, and one that the broker refuses ends the producer.
+    "message.timeout.ms": 0,
+    "enable.gapless.guarantee": True,
+}
+
+Headers = list[tuple[str, str | bytes | None]]
+
 
 class Publisher:
     """Publishes a pipeline's events and labels.
@@ -53,6 +65,9 @@ class Publisher:
         The pipeline.
     kafka
         Where Kafka is.
+    on_sent
+        Told of each record that was sent. Then the records of a source must be sent in rising
+        order of their places (``Outgoing.origin``), and none is sent behind one that failed.
 
     Attributes
     ----------
@@ -65,7 +80,9 @@ class Publisher:
         Kafka does not answer, or the pipeline's input topics do not exist.
     """
 
-    def __init__(self, plan: Plan, kafka: Connection) -> None:
+    def __init__(
+        self, plan: Plan, kafka: Connection, on_sent: Callable[[Outgoing], None] | None = None
+    ) -> None:
         self.plan = plan
         self.kafka = kafka
         self.events = 0
@@ -77,7 +94,9 @@ class Publisher:
             use_input_codecs(plan, SchemaIds(kafka).register(avro))
         self._failed: list[str] = []
         self._failures = 0
-        self._producer = kafka.producer({**_WRITING, "on_delivery": self._on_failure})
+        self._on_sent = on_sent
+        settings = {**_WRITING, "on_delivery": self._on_failure}
+        self._producer = kafka.producer(settings | (_GAPLESS if on_sent else {}))
 
     def _count_partitions(self) -> tuple[tuple[str, int], ...]:
         """Return topic and partition count of events, and of labels if there are any."""
@@ -92,6 +111,10 @@ class Publisher:
                 " `headrace run FILE`."
             )
         return tuple((name, have[name]) for name in inputs)
+
+    def topic_ids(self) -> dict[str, str]:
+        """Return Kafka's ids of the topics that are published to."""
+        return self.kafka.topic_ids([topic for topic, _ in self._partitions])
 
     def event(self, event: Event) -> None:
         """Publish one event.
@@ -112,14 +135,32 @@ class Publisher:
     def send(self, record: Outgoing) -> None:
         """Publish an event or label that was made ready before."""
         topic, count = self._partitions[record.is_label]
-        self._produce(topic, partition_of(record.key, count), record.key, record.value, [])
-        advance(self._clocks[record.is_label], record.time_ms)
+        headers: Headers = [] if record.origin is None else [source_header(record.origin)]
+        if record.after_events:
+            headers.append((WATERMARK, str(self._promise(record)).encode()))
+        self._produce(topic, partition_of(record.key, count), record.key, record.value, headers)
+        self.pass_over(record)
+        if self._on_sent is not None:
+            self._on_sent(record)
         if record.is_label:
             self.labels += 1
         else:
             self.events += 1
         if (self.events + self.labels) % _POLL_EVERY == 0:
             self._look()
+
+    def pass_over(self, record: Outgoing) -> None:
+        """Take in the time of a record that another publisher of the same history has sent."""
+        if not record.after_events:
+            advance(self._clocks[record.is_label], record.time_ms)
+
+    def _promise(self, label: Outgoing) -> int:
+        """Return what a label behind the last event promises: what those before it do.
+
+        If labels may only be so far ahead, as much more as it needs not to be refused.
+        """
+        watermark, ahead_ms = self._clocks[1][0] or 0, self.plan.label_ahead_ms
+        return watermark if ahead_ms is None else max(watermark, label.time_ms - ahead_ms)
 
     def barrier(self, name: str) -> None:
         """Publish a barrier: what was published before has been learned when LEARN announces it.
@@ -149,7 +190,7 @@ class Publisher:
         watermark: int | None = self._clocks[0][0]
         return watermark
 
-    def _tell_all(self, said: list[tuple[str, str | bytes | None]]) -> None:
+    def _tell_all(self, said: Headers) -> None:
         """Write a record without value to every partition, behind what was sent before."""
         for (topic, count), clock in zip(self._partitions, self._clocks, strict=False):
             headers = list(said)
@@ -169,10 +210,12 @@ class Publisher:
         left = self._producer.flush(_DELIVERY_S + _CLOSE_S)
         self._look()
         if left:
-            raise ServiceError(
-                f"Kafka at {self.kafka.brokers} has not acknowledged {left} records for"
-                f" {_DELIVERY_S:.0f} s; they may or may not be there."
-            )
+            raise self._unacknowledged(left)
+
+    def settle(self) -> bool:
+        """Wait a little for what is under way; say whether all of it is acknowledged."""
+        left = self._producer.flush(_CLOSE_S)
+        return not left and not self._failures
 
     @property
     def waiting(self) -> int:
@@ -192,6 +235,8 @@ class Publisher:
             self.flush()
         else:
             self._producer.flush(_CLOSE_S)
+            if self._on_sent is not None:
+                self._producer.purge()  # the same command sends again what is given up here
 
     def _produce(
         self,
@@ -199,18 +244,35 @@ class Publisher:
         partition: int,
         key: bytes | None,
         value: bytes | None,
-        headers: list[tuple[str, str | bytes | None]],
+        headers: Headers,
     ) -> None:
+        progress = None
         while True:
             try:
                 self._producer.produce(topic, value, key, partition, headers=headers)
             except BufferError:  # the queue is full: wait until some of it is delivered, or failed
                 self._producer.poll(0.05)
                 self._look()
+                progress = self._check_progress(progress)
             except KafkaException as error:
                 raise self.kafka.failure(f"{topic} takes no record", error.args[0]) from error
             else:
                 return
+
+    def _check_progress(self, before: tuple[int, float] | None) -> tuple[int, float]:
+        """Return how many records wait, and since when as many; raise if it is for too long."""
+        left, now = len(self._producer), monotonic()
+        if before is None or left < before[0]:
+            return left, now
+        if now - before[1] > _DELIVERY_S + _CLOSE_S:
+            raise self._unacknowledged(left)
+        return before
+
+    def _unacknowledged(self, left: int) -> ServiceError:
+        return ServiceError(
+            f"Kafka at {self.kafka.brokers} has not acknowledged {left} records for"
+            f" {_DELIVERY_S:.0f} s; they may or may not be there."
+        )
 
     def _on_failure(self, error: KafkaError, message: Message) -> None:
         self._failures += 1
@@ -223,7 +285,9 @@ class Publisher:
         if self._failures:
             count, said = self._failures, "; ".join(self._failed)
             self._failures, self._failed = 0, []
+            again = "Publish them again: an event that is there is counted as a duplicate."
+            if self._on_sent is not None:
+                again = "Once that is mended the same command goes on where it stopped."
             raise ServiceError(
-                f"Kafka at {self.kafka.brokers} did not take {count} records ({said})."
-                " Publish them again: an event that is there already is counted as a duplicate."
+                f"Kafka at {self.kafka.brokers} did not take {count} records ({said}). {again}"
             )

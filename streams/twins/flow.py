@@ -22,7 +22,7 @@ from headrace.streams.protocol.stage import Context
 from headrace.streams.protocol.steps import drive
 from headrace.streams.protocol.takeover import Ports, take_over
 from headrace.streams.protocol.task import Batch, Spec, Task, process
-from headrace.streams.records import BARRIER, Record, TopicPartition
+from headrace.streams.records import BARRIER, Headers, Record, TopicPartition
 from headrace.streams.stages.learn import LearnStage
 from headrace.streams.topics import topic_specs
 from headrace.streams.twins.broker import Broker
@@ -90,13 +90,21 @@ class MemoryFlow:
         assert isinstance(stage, LearnStage)
         return stage
 
-    def publish(self, *, is_label: bool, key: bytes, value: bytes | None, time_ms: int) -> None:
+    def publish(
+        self,
+        *,
+        is_label: bool,
+        key: bytes,
+        value: bytes | None,
+        time_ms: int,
+        headers: Headers = (),
+    ) -> None:
         """Write an event or a label to the partition of its key, as its publisher does."""
         topics, partitions = self.plan.topics, self.parts.partitions
         topic = topics.labels if is_label else topics.events
         count = partitions.labels if is_label else partitions.events
         tp = (topic, partition_of(key, count))
-        self.broker.append(tp, key, value, timestamp_ms=time_ms)
+        self.broker.append(tp, key, value, headers=headers, timestamp_ms=time_ms)
 
     def turn(self) -> None:
         """Take all that was published through all stages."""

@@ -126,7 +126,7 @@ class MigrationSuite:
         registry.put_snapshot(task(), Snapshot(10, "[]", b"whole"))
         kept = rows(registry)
         registry.migrate()
-        registry.put_source(source())
+        registry.put_sources([source()])
         assert [each.source for each in registry.sources("flights.events", "t1")] == [source()]
         migrating.downgrade(registry.database, "0002")
         assert rows(registry) == kept

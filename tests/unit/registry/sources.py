@@ -25,7 +25,7 @@ class SourceSuite:
         self, registry: AnyRegistry
     ) -> None:
         assert registry.sources("flights.events", "t1") == []
-        registry.put_source(source())
+        registry.put_sources([source()])
         (info,) = registry.sources("flights.events", "t1")
         assert info.source == source()
         assert info.started_at == info.updated_at
@@ -37,40 +37,40 @@ class SourceSuite:
         """Of two publishers of one file the slower one does not take back what the other said."""
         further = source(rows=90, digest="d90", acknowledged=90, time_ms=9)
         for each in (source(), further, source(), further, source(acknowledged=0)):
-            registry.put_source(each)
+            registry.put_sources([each])
         (info,) = registry.sources("flights.events", "t1")
         assert info.source == further
         assert info.updated_at > info.started_at
 
     def test_it_is_finished_until_its_file_grows(self, registry: AnyRegistry) -> None:
-        registry.put_source(source())
-        registry.put_source(source(state=DONE))
+        registry.put_sources([source()])
+        registry.put_sources([source(state=DONE)])
         (done,) = registry.sources("flights.events", "t1")
         assert done.finished_at == done.updated_at > done.started_at
-        registry.put_source(source(acknowledged=13, state=LEFT))
+        registry.put_sources([source(acknowledged=13, state=LEFT)])
         (grown,) = registry.sources("flights.events", "t1")
         assert (grown.source.state, grown.finished_at) == (LEFT, None)
         assert grown.started_at == done.started_at
 
     def test_the_newest_comes_first(self, registry: AnyRegistry) -> None:
         for name in ("b", "a", "c"):
-            registry.put_source(source(source=name))
-        registry.put_source(source(source="b", acknowledged=99))
+            registry.put_sources([source(source=name)])
+        registry.put_sources([source(source="b", acknowledged=99)])
         infos = registry.sources("flights.events", "t1")
         assert [info.source.source for info in infos] == ["c", "a", "b"]
         assert infos[0].started_at - infos[2].started_at == timedelta(seconds=2)
 
     def test_a_source_without_rows_is_one(self, registry: AnyRegistry) -> None:
         empty = source(rows=0, acknowledged=0, time_ms=None, sample=(), first_row=2**40)
-        registry.put_source(empty)
+        registry.put_sources([empty])
         assert [info.source for info in registry.sources("flights.events", "t1")] == [empty]
 
     def test_two_at_once_agree(self, registry: AnyRegistry) -> None:
         def put() -> None:
             for acknowledged in range(12, 200, 20):
-                registry.put_source(source(acknowledged=acknowledged))
+                registry.put_sources([source(acknowledged=acknowledged)])
 
-        registry.put_source(source())
+        registry.put_sources([source()])
         assert at_once(put, put, put) == [None] * 3
         (info,) = registry.sources("flights.events", "t1")
         assert info.source.acknowledged == 192
@@ -78,6 +78,6 @@ class SourceSuite:
     def test_a_pipeline_that_is_forgotten_leaves_what_its_topic_holds(
         self, registry: AnyRegistry
     ) -> None:
-        registry.put_source(source())
+        registry.put_sources([source()])
         registry.forget_pipeline("flights")
         assert len(registry.sources("flights.events", "t1")) == 1
