@@ -15,6 +15,22 @@ EXAMPLE = "headrace publish pipeline.py --events departures.csv --labels arrival
 
 _ENDINGS = ".csv, .tsv, .jsonl or .ndjson, with .gz behind it if compressed"
 
+Again = Annotated[
+    bool,
+    typer.Option(
+        "--again",
+        help="Publish a file that was published whole once more: all rows are new events.",
+    ),
+]
+
+More = Annotated[
+    bool,
+    typer.Option(
+        "--more",
+        help="Another file goes on behind this one: leave it the labels after the last event.",
+    ),
+]
+
 
 def publish(
     file: File,
@@ -41,20 +57,8 @@ def publish(
     delimiter: Delimiter = None,
     no_quotes: NoQuotes = False,
     multiline: Multiline = False,
-    again: Annotated[
-        bool,
-        typer.Option(
-            "--again",
-            help="Publish a file that was published whole once more: all rows are new events.",
-        ),
-    ] = False,
-    more: Annotated[
-        bool,
-        typer.Option(
-            "--more",
-            help="Another file goes on behind this one: leave it the labels after the last event.",
-        ),
-    ] = False,
+    again: Again = False,
+    more: More = False,
     pipeline: Which = None,
 ) -> None:
     """Publish events and labels from files, interleaved by their own times.

@@ -35,7 +35,7 @@ def migrated(module_url: str) -> Iterator[SqlRegistry]:
 class TestPostgresql(RegistrySuite, SnapshotSuite, SourceSuite):
     @pytest.fixture
     def registry(self, migrated: SqlRegistry) -> SqlRegistry:
-        tables = "model, model_version, checkpoint, serving, task, snapshot"
+        tables = "model, model_version, checkpoint, serving, task, snapshot, source"
         with migrated.database.engine.begin() as connection:
             connection.exec_driver_sql(f"TRUNCATE {tables} RESTART IDENTITY")
         migrated._clock = Ticking()
