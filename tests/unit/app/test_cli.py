@@ -85,12 +85,14 @@ def options(shown: str) -> list[str]:
         (
             "publish",
             [
+                "--again",
                 "--delimiter",
                 "--encoding",
                 "--events",
                 "--flat-out",
                 "--in-step",
                 "--labels",
+                "--more",
                 "--multiline",
                 "--no-quotes",
                 "--pipeline",
