@@ -211,7 +211,7 @@ def _monitor(plan: Plan) -> Table:
     monitor = plan.pipeline.monitor
     table = _table("Monitoring", "what", "")
     rows = [
-        ("windows", ", ".join(monitor.windows)),
+        ("windows", f"{', '.join(monitor.windows)}; written every {monitor.pace}"),
         ("segments", ", ".join(monitor.segments)),
         ("baselines", ", ".join(_baselines(plan))),
         ("drift against", f"the first {monitor.reference} of event time"),

@@ -47,7 +47,7 @@ def find_kafka(settings: Settings) -> Connection:
     brokers = settings.kafka_brokers or _stack(settings.data).get("kafka")
     if brokers is None:
         raise _absent("Kafka", "HEADRACE_KAFKA_BROKERS", settings)
-    return Connection(brokers, settings.kafka_security)
+    return Connection(brokers, settings.kafka_security, settings.kafka_compression)
 
 
 def find_registry(settings: Settings) -> str:

@@ -47,6 +47,8 @@ class Settings(BaseSettings):
         ``host:port`` of brokers, by commas; without it the stack of ``headrace up`` is used.
     kafka_security
         Further librdkafka settings as JSON: ``security.protocol``, ``sasl.*``, ``ssl.*``.
+    kafka_compression
+        How records that we write are compressed: ``none``, ``gzip``, ``snappy``, ``lz4``, ``zstd``.
     redis_url
         ``redis://``, ``rediss://`` or ``unix://`` of a Redis or Valkey that never evicts.
     registry_url
@@ -92,6 +94,7 @@ class Settings(BaseSettings):
     data: Path = Field(default_factory=_default_data)
     kafka_brokers: str | None = None
     kafka_security: dict[str, str] = Field(default_factory=dict)
+    kafka_compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "zstd"
     redis_url: str | None = None
     registry_url: str | None = None
     signing_key: SecretStr | None = None

@@ -30,6 +30,7 @@ from headrace.streams.engine.ids import SchemaIds, codecs_for, register_schemas
 from headrace.streams.engine.log import KafkaLog
 from headrace.streams.engine.models import Follower
 from headrace.streams.engine.parts import Parts
+from headrace.streams.engine.quiet import Quiet
 from headrace.streams.engine.reader import read
 from headrace.streams.engine.roles import RoleSpec, StageSpec
 from headrace.streams.engine.worker import Worker
@@ -237,12 +238,19 @@ def worker_of(prepared: Prepared, role: str, slot: int, hook: Hook | None = None
         guard=guard,
         folder=settings.data / "faust",
         follower=follower,
-        cadence=Cadence(lambda: dumps.seconds) if role == "learn" else None,
+        cadence=_cadence(prepared, role, dumps),
     )
     worker = Worker(spec, slot, parts, hook)
     if follower is not None:
         follower.changed = worker.report_soon
     return worker
+
+
+def _cadence(prepared: Prepared, role: str, dumps: _Dumps) -> Cadence | Quiet | None:
+    """Return what tells a role's stages of the time, which they do not know."""
+    if role == "learn":
+        return Cadence(lambda: dumps.seconds)
+    return Quiet(prepared.plan.pace_ms / 1000) if role == "join" else None
 
 
 def role_spec(prepared: Prepared, role: str) -> tuple[RoleSpec, _Dumps]:

@@ -99,9 +99,9 @@ def stop(process: subprocess.Popen[bytes], limit_s: float) -> None:
 
 
 @contextmanager
-def workers(environment: Mapping[str, str], log: Path) -> Iterator[int]:
+def workers(environment: Mapping[str, str], log: Path, pipeline: Path = PIPELINE) -> Iterator[int]:
     """Lend the running pipeline; stop it in good order. A restarted worker spoils the bench."""
-    command = [sys.executable, "-m", "headrace.app.cli", "run", str(PIPELINE)]
+    command = [sys.executable, "-m", "headrace.app.cli", "run", str(pipeline)]
     with log.open("wb") as file:
         running = subprocess.Popen(command, env=dict(environment), stdout=file, stderr=file)
     try:
@@ -124,12 +124,12 @@ def throughput(folder: Path, copies: int, weeks: int = 1) -> Whole:
                 publisher.send(record)
             publisher.barrier(BARRIER)
         log = folder / "workers.log"
-        with workers(environment, log) as pid, Meter(_groups(pid, stack)) as meter:
+        with workers(environment, log) as pid, Meter(groups_of(pid, stack)) as meter:
             wait_for_end(services.kafka, plan)
         return _measured(services.kafka, plan, publisher.events, meter)
 
 
-def _groups(supervisor: int, stack: Stack) -> dict[str, tuple[list[int], str]]:
+def groups_of(supervisor: int, stack: Stack) -> dict[str, tuple[list[int], str]]:
     """Return what is measured: our processes, each role's, and the stack's parts."""
     parts = stack._parts  # noqa: SLF001 - their processes are measured
     apart = {name: ([parts[name].process.pid or 0], "") for name in ("kafka", "redis")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from math import ceil, sqrt
@@ -166,14 +166,31 @@ def quantile_within(
     >>> quantile_within({"0": 1, "1313": 9}, 50, number_edges).value
     1.015625
     """
+    return quantiles_within(family, (hundredths,), edges)[0]
+
+
+def quantiles(family: Mapping[str, int] | None, hundredths: Sequence[int]) -> list[Figure]:
+    """Return several quantiles at once, as :func:`quantile` does each."""
+    return quantiles_within(family, hundredths, _whole_numbers)
+
+
+def quantiles_within(
+    family: Mapping[str, int] | None,
+    hundredths: Sequence[int],
+    edges: Callable[[int], tuple[float, float]],
+) -> list[Figure]:
+    """Return several quantiles at once, as :func:`quantile_within` does each."""
     n = family_sum(family)
     if not n or family is None:
-        return Figure(None, 0)
-    rank = max(1, -(-hundredths * n // 100))
+        return [Figure(None, 0)] * len(hundredths)
     buckets = sorted(family, key=_order_of)
     reached = list(accumulate(map(family.__getitem__, buckets)))
-    low, high = sorted(edges(rank_of(buckets[bisect_left(reached, rank)])))
-    return Figure((low + high) / 2, n, {"lower": float(low), "upper": float(high)})
+    found = []
+    for each in hundredths:
+        rank = max(1, -(-each * n // 100))
+        low, high = sorted(edges(rank_of(buckets[bisect_left(reached, rank)])))
+        found.append(Figure((low + high) / 2, n, {"lower": float(low), "upper": float(high)}))
+    return found
 
 
 def gap(part: Mapping[str, int], whole: Mapping[str, int]) -> Figure:

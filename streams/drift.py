@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from headrace.streams.figures import Figure
 from headrace.streams.groups import NULL, Groups, grouping_of, is_number, paired, psi
 from headrace.streams.intervals import share
-from headrace.streams.totals import Family, Totals, family_sum
+from headrace.streams.totals import KEYS_MAX, Family, Totals, family_sum
 
 SUPPORT_MIN = 100
 
@@ -28,6 +28,30 @@ SUPPORT_MIN = 100
 def is_watched(family: str) -> bool:
     """Return whether a family of counts is compared with its reference."""
     return family == "score" or family.startswith("feature.")
+
+
+class _Inside(dict[str, bool]):
+    """Whether keys are such as a reference has; remembered, since they come again and again.
+
+    Numbers are, from its least to its greatest; of names, its own; nulls always.
+    """
+
+    def __init__(self, reference: Family) -> None:
+        super().__init__()
+        numbers = [int(key) for key in reference if is_number(key)]
+        self._range = (min(numbers), max(numbers)) if numbers else None
+        self._names = frozenset(reference)
+
+    def __missing__(self, key: str) -> bool:
+        found = self._is_inside(key)
+        if len(self) < KEYS_MAX:
+            self[key] = found
+        return found
+
+    def _is_inside(self, key: str) -> bool:
+        if self._range is None:
+            return key in self._names or key == NULL
+        return not is_number(key) or self._range[0] <= int(key) <= self._range[1]
 
 
 class Compared:
@@ -52,9 +76,7 @@ class Compared:
 
     def __init__(self, reference: Family) -> None:
         self._groups = Groups(grouping_of(reference))
-        numbers = [int(key) for key in reference if is_number(key)]
-        self._range = (min(numbers), max(numbers)) if numbers else None
-        self._names = reference.keys()
+        self._inside = _Inside(reference)
         self.reference = self._groups.counts(reference)
         self._support = sum(self.reference)
 
@@ -76,17 +98,9 @@ class Compared:
         >>> Compared({"3": 60, "7": 40}).outside({"1": 1, "5": 2, "8": 1}).value
         0.5
         """
-        known, n = self._range, family_sum(family)
-        if known is None:
-            strange = sum(family[key] for key in family.keys() - self._names if key != NULL)
-        else:
-            low, high = known
-            strange = sum(
-                count
-                for key, count in family.items()
-                if is_number(key) and not low <= int(key) <= high
-            )
-        return share(strange, n)
+        inside = self._inside
+        strange = sum([count for key, count in family.items() if not inside[key]])
+        return share(strange, family_sum(family))
 
 
 class Reference:

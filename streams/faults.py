@@ -205,6 +205,7 @@ def _monitor_faults(
         if task_of(pipeline) in ("multiclass", "regression"):
             yield Fault("business=Cost(...) is for true or false.", "Leave it.", monitor.place)
     yield from _duration_faults("Monitor", "reference", monitor.reference, monitor.place, kept_ms)
+    yield from _duration_faults("Monitor", "pace", monitor.pace, monitor.place, kept_ms)
     for text in monitor.windows:
         yield from _duration_faults("Monitor", "windows", text, monitor.place, kept_ms)
     widths = [width for text in monitor.windows if (width := _parsed(text))]

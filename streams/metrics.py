@@ -7,10 +7,10 @@ baseline (``baseline.majority.accuracy``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
 
-from headrace.streams.binned import gap, quantile, quantile_within, rank_of
+from headrace.streams.binned import gap, quantiles, quantiles_within, rank_of
 from headrace.streams.buckets import number_bucket, number_edges, probability_edges
 from headrace.streams.duration import duration_text
 from headrace.streams.figures import Figure
@@ -71,6 +71,9 @@ AGES = (24, 6, 2, 1)
 
 REJECTED, VIOLATION = "rejected", "violation"
 """Families of events that SCORE refused, by reason, and by the field that was at fault."""
+
+TENTHS = (10, 50, 90)
+"""Of distributions these hundredths are told."""
 
 CLASSES_TOLD = 20
 """Of so many classes the share of answers is told, the most frequent ones."""
@@ -186,14 +189,12 @@ class Metrics:
         """Say how scores, and answers, are spread."""
         scores, answers = totals.get("score"), totals.get("answer")
         if scores:
-            for hundredths in (10, 50, 90):
-                yield f"score.p{hundredths}", quantile_within(scores, hundredths, self._edges)
+            yield from _spread("score", scores, self._edges)
         if not answers:
             return
         n = family_sum(answers)
         if self._task == "regression":
-            for hundredths in (10, 50, 90):
-                yield f"answer.p{hundredths}", quantile_within(answers, hundredths, number_edges)
+            yield from _spread("answer", answers, number_edges)
         elif self._task == "multiclass":
             told = sorted(answers, key=lambda key: (-answers[key], key))[:CLASSES_TOLD]
             for key in sorted(told):
@@ -215,8 +216,9 @@ class Metrics:
         """Say how labels and models came along: delay, lag, what waits, what was settled."""
         for name, family in PASSAGE.items():
             if family in totals:
-                yield f"{name}.p50", quantile(totals[family], 50)
-                yield f"{name}.p99", quantile(totals[family], 99)
+                yield from zip(
+                    (f"{name}.p50", f"{name}.p99"), quantiles(totals[family], (50, 99)), strict=True
+                )
         if "true_delay" in totals:
             yield "label_delay_gap", gap(totals["true_delay"], totals.get("delay", {}))
         if not self._joined:
@@ -241,6 +243,14 @@ class Metrics:
             yield f"{name}unscored", Figure(float(silent), silent)
         for metric, figure in self._judge(prefix, totals, self._cost):
             yield name + metric, figure
+
+
+def _spread(
+    name: str, family: Mapping[str, int], edges: Callable[[int], tuple[float, float]]
+) -> Named:
+    """Say how a distribution is spread: its median and the tenths on both sides."""
+    for tenth, figure in zip(TENTHS, quantiles_within(family, TENTHS, edges), strict=True):
+        yield f"{name}.p{tenth}", figure
 
 
 def _missing(names: Iterable[str], totals: Totals) -> Named:

@@ -226,6 +226,8 @@ class Monitor(_Declared):
     features_by_segment
         Names of features whose distributions are told of each segment too. Each costs for every
         field of ``segments``.
+    pace
+        How often the metrics of windows that are not final yet are written, at most.
     """
 
     segments: Sequence[str] = ()
@@ -234,6 +236,7 @@ class Monitor(_Declared):
     windows: Sequence[str] = ("1h", "1d")
     reference: str = "1d"
     features_by_segment: Sequence[str] = ()
+    pace: str = "10s"
     place: str = _PLACE
 
     def __post_init__(self) -> None:

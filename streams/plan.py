@@ -123,6 +123,7 @@ class Plan:
         self.threshold = _threshold(pipeline.decide)
         self.windows_ms = tuple(duration_ms(length) for length in pipeline.monitor.windows)
         self.reference_ms = duration_ms(pipeline.monitor.reference)
+        self.pace_ms = duration_ms(pipeline.monitor.pace)
         alarms = pipeline.alarms
         self.run_length_ms = None if alarms is None else duration_ms(alarms.run_length)
         against = alarms.reference if alarms is not None else None

@@ -19,6 +19,9 @@ UNLIMITED = "-1"
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 """The biggest record that is emitted, and that the topics of ours take."""
 
+_UPSERTS = {"cleanup.policy": "compact,delete", "segment.ms": "86400000"}
+"""A segment that is still written to is not compacted: so none is for longer than a day."""
+
 _TIMESTAMP_TYPE = "message.timestamp.type"
 _APPEND_TIME = "LogAppendTime"
 
@@ -173,7 +176,8 @@ def topic_specs(
 
     Notes
     -----
-    Logs are the truth, so nothing is compacted: a compacted log cannot be folded again. Retention
+    Logs are the truth, so none that is folded is compacted: a compacted log cannot be folded again.
+    Metrics are upserts, and nobody folds them: of each key the newest is kept. Retention
     is by time alone: a limit in bytes would cut a log when it grows, not when it has aged. Topics
     that JOIN reads carry the broker's append time, which no publisher's clock can spoil.
     """
@@ -200,4 +204,4 @@ def _config(role: str, kept_ms: int) -> dict[str, str]:
     }
     if role in ("labels_routed", "predictions"):
         config[_TIMESTAMP_TYPE] = _APPEND_TIME
-    return config
+    return {**config, **_UPSERTS} if role == "metrics" else config

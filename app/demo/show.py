@@ -131,7 +131,11 @@ class _Demo:
         self._entered.callback(self._console.print, "Stopped.", style="dim")
         self._entered.enter_context(stack)
         found = {name: str(address) for name, address in stack.addresses.items()}
-        return Services(Connection(found["kafka"]), found["redis"], found["registry"])
+        return Services(
+            Connection(found["kafka"], compression=settings.kafka_compression),
+            found["redis"],
+            found["registry"],
+        )
 
     def _supervise(self, run: Run, supervisor: Supervisor, log: Log, folder: Path) -> None:
         shown = ExitStack()

@@ -83,12 +83,15 @@ def consumer_settings(
     }
 
 
-def producer_settings(common: Mapping[str, Any], instance: str, timing: Timing) -> dict[str, Any]:
+def producer_settings(
+    common: Mapping[str, Any], instance: str, timing: Timing, compression: str
+) -> dict[str, Any]:
     """Return the settings of a slot's transactional producer."""
     return {
         **common,
         "transactional.id": instance,
         "transaction.timeout.ms": timing.transaction_ms,
+        "compression.type": compression,
         "linger.ms": 0,
         "retry.backoff.ms": 10,
         "queue.buffering.max.messages": 1_000_000,

@@ -36,7 +36,7 @@ ended, was restarted, and came to the same batch again.
 
 
 class Notices(NamedTuple):
-    """What a learner is told before a batch.
+    """What a learner, or MONITOR, is told before a batch.
 
     Attributes
     ----------
@@ -44,10 +44,13 @@ class Notices(NamedTuple):
         The offset of a checkpoint that is in the registry since the last batch.
     snapshot
         Whether the batch's end is to be dumped.
+    quiet
+        MONITOR's: whether its counts have stopped (:mod:`headrace.streams.engine.quiet`).
     """
 
     saved: int | None = None
     snapshot: bool = False
+    quiet: bool = False
 
 
 class Work:
@@ -171,7 +174,7 @@ class Holding:
         only
             The one input to be read, if the other must wait.
         notices
-            What to tell a learner; a batch without records is made for them alone.
+            What to tell the stage; a batch without records is made for them alone.
         """
         self._only = only
         unfinished = sum([not work.done for work in self._under_way])

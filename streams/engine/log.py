@@ -110,7 +110,9 @@ class KafkaLog:
             False if it was given up.
         """
         common = {**self._settings, "error_cb": self._on_producer_error}
-        self._producer = Producer(producer_settings(common, self._instance, self._timing))
+        compression = self._connection.compression
+        written = producer_settings(common, self._instance, self._timing, compression)
+        self._producer = Producer(written)
         slot = Slot(self._instance, self._group, self._timing.transaction_ms, self._written)
         while True:
             self._check()

@@ -22,6 +22,7 @@ from headrace.streams.engine.decoder import Decoder
 from headrace.streams.engine.ids import SchemaIds
 from headrace.streams.engine.publisher import Publisher
 from headrace.streams.outgoing import Outgoing, slices
+from headrace.streams.stages.barriers import STEP
 from headrace.streams.stages.marks import crossed
 
 _SHOW_S = 0.2
@@ -163,7 +164,7 @@ def publish_in_step(
                 time_ms = record.time_ms
             now = replace(_progress(publisher, time_ms), slices=done, learned_to=learned_to)
             yield now
-            barrier = f"{session}-{done}"
+            barrier = f"{STEP}{session}-{done}"
             publisher.barrier(barrier)
             deadline = monotonic() + wait_s
             while (found := announced(barrier)) is None:
@@ -172,6 +173,7 @@ def publish_in_step(
             learned_to = found
             yield from _served(scorers, learned_to, now, deadline, wait_s)
             done += 1
+        publisher.barrier(f"{session}-end")  # has MONITOR emit all; nobody need wait for it
     now = replace(_progress(publisher, time_ms), slices=done, learned_to=learned_to)
     yield replace(now, done=True)
 

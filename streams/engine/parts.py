@@ -10,6 +10,7 @@ from headrace.streams.engine.checkpoints import Cadence
 from headrace.streams.engine.guard import Guard
 from headrace.streams.engine.log import KafkaLog
 from headrace.streams.engine.models import Follower
+from headrace.streams.engine.quiet import Quiet
 from headrace.streams.protocol.ports import Lost, Registry, Store
 from headrace.streams.protocol.task import Task
 
@@ -34,7 +35,7 @@ class Parts:
     Attributes
     ----------
     cadence
-        LEARN: when checkpoints are due; None in other roles.
+        LEARN: when checkpoints are due. MONITOR's role: when counts have stopped. Else None.
     follower
         SCORE: the model that is served; None in other roles.
     folder
@@ -47,7 +48,7 @@ class Parts:
     guard: Guard
     folder: Path
     follower: Follower | None = None
-    cadence: Cadence | None = None
+    cadence: Cadence | Quiet | None = None
 
 
 def is_ours(task: Task, store: Store) -> bool:

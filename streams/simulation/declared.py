@@ -27,6 +27,7 @@ from headrace.streams.simulation.invariants import Invariant
 from headrace.streams.simulation.publishers import publications
 from headrace.streams.simulation.registry import VERSION
 from headrace.streams.stages.learn import INLINE_BYTES_MAX, LearnStage
+from headrace.streams.stages.monitor import MonitorStage
 from headrace.streams.topics import Partitions, TopicSpec, topic_specs
 
 COUNT = 2
@@ -83,8 +84,14 @@ class DeclaredFlow(Flow):
         return make_stage(name, partition, self._parts)
 
     def remind(self, task: Task, rng: Random) -> bool:
-        """Tell LEARN what an engine tells it: that a dump is due, that a checkpoint is there."""
+        """Tell a stage what an engine tells it.
+
+        LEARN: that a dump is due, that a checkpoint is there. MONITOR: that counts have stopped.
+        """
         stage = task.stage
+        if isinstance(stage, MonitorStage):
+            stage.flush_due = stage.unemitted and rng.random() < 0.3
+            return stage.flush_due
         if not isinstance(stage, LearnStage):
             return False
         told = stage.__dict__.setdefault("told", task.checkpointed)

@@ -19,6 +19,13 @@ OPEN_MAX = 1_000
 NAME_CHARS_MAX = 256
 """A longer name is no barrier's."""
 
+STEP = "step:"
+"""How the names of barriers begin that come as often as a history's slices: they have MONITOR emit
+nothing at once, since its pace is one that people can read."""
+
+FLUSH = "flush"
+"""Name of the record that MONITOR writes to its own counts when no more come."""
+
 Open = dict[str, dict[str, list[int]]]
 """Of each name under way: by source, the rounds that it is ahead, and the time of its newest."""
 
@@ -31,21 +38,35 @@ def barrier_of(record: Record) -> str | None:
     return name if name and len(name) <= NAME_CHARS_MAX else None
 
 
+def is_step(name: str) -> bool:
+    """Return whether a barrier is one of the many of a history that is published in step."""
+    return name.startswith(STEP)
+
+
 def source_name(stage: str, partition: int) -> str:
     """Return who passes a barrier on, as ``score-3``."""
     return f"{stage}-{partition}"
 
 
-def pass_on(name: str, source: str, topic: str, partition: int) -> Emit:
+def barrier_source(record: Record) -> str:
+    """Return who has passed a barrier on; empty if its publisher wrote it."""
+    return dict(record.headers).get(BARRIER_SOURCE, b"").decode("utf-8", "replace")
+
+
+def pass_on(
+    name: str, source: str, topic: str, partition: int, *, key: bytes | None = None
+) -> Emit:
     """Return a barrier as it is passed on.
 
     Parameters
     ----------
     source
         Who passes it on (:func:`source_name`).
+    key
+        Of the record: a compacted topic takes none without.
     """
     headers = ((BARRIER, name.encode()), (BARRIER_SOURCE, source.encode()))
-    return Emit(topic, partition, None, None, headers)
+    return Emit(topic, partition, key, None, headers)
 
 
 def arrived(opened: Open, name: str, record: Record, sources: Sequence[str]) -> bool:
@@ -60,7 +81,7 @@ def arrived(opened: Open, name: str, record: Record, sources: Sequence[str]) -> 
     sources
         All that send each barrier.
     """
-    source = dict(record.headers).get(BARRIER_SOURCE, b"").decode("utf-8", "replace")
+    source = barrier_source(record)
     if source not in sources:
         return False
     ahead = opened.pop(name, {})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import NamedTuple
 
 from headrace.schemas.records import Codecs
 from headrace.streams.drift import Reference
@@ -21,6 +22,37 @@ WHOLE_RUN = "all"
 """Window of the whole run."""
 
 _quoted = lru_cache(maxsize=4_096)(json.dumps)
+
+_NAMES_KEPT = 10_000
+
+EMPTY = b"\x00"
+"""An empty map in Avro."""
+
+Body = tuple[bytes, bytes]
+"""What is written of one figure: value and support, and detail."""
+
+
+class Place(NamedTuple):
+    """What all records of a segment in a window share: how their keys end, and its fields."""
+
+    key: bytes
+    fields: bytes
+
+
+class _Named(dict[str, tuple[bytes, bytes]]):
+    """How keys of a metric begin, and its records: remembered, since names come again and again."""
+
+    def __init__(self, header: bytes, encode: Callable[[str], bytes]) -> None:
+        super().__init__()
+        self._header = header
+        self._encode = encode
+
+    def __missing__(self, metric: str) -> tuple[bytes, bytes]:
+        found = (b"[" + json.dumps(metric).encode(), self._header + self._encode(metric))
+        if len(self) < _NAMES_KEPT:
+            self[metric] = found
+        return found
+
 
 Latest = tuple[str, str, str, float | None]
 """Metric, segment, window, value."""
@@ -45,8 +77,8 @@ class Bulletin:
     def __init__(self, plan: Plan, codecs: Codecs) -> None:
         self._metrics = Metrics(plan)
         self._topic = plan.topics.metrics
-        self._header = codecs.metric.header
         self._fields = codecs.metric.fields
+        self._named = _Named(codecs.metric.header, self._fields["metric"])
         self._names = {width: duration_text(width) for width in plan.windows_ms}
         self._latest: dict[str, tuple[Span, dict[str, dict[str, Figure]]]] = {}
         self.reference: Reference | None = None
@@ -69,12 +101,39 @@ class Bulletin:
             found.update((name, figure) for name, figure in drift if figure.support)
         return found
 
+    def bodies(self, figures: Mapping[str, Figure]) -> dict[str, Body]:
+        """Return what is written of each figure: its value and support, and its detail."""
+        value_of, support_of = self._fields["value"], self._fields["support"]
+        detail_of = self._fields["detail"]
+        return {
+            metric: (value_of(value) + support_of(support), detail_of(detail) if detail else EMPTY)
+            for metric, (value, support, detail) in figures.items()
+        }
+
+    def coverage(self, figures: Mapping[str, Figure]) -> bytes:
+        """Return a window's coverage as it is written."""
+        return self._fields["coverage"](figures["coverage"].value)
+
+    def place(self, segment: str, span: Span, until_ms: int) -> Place:
+        """Return what all records of a segment in a window share.
+
+        Parameters
+        ----------
+        span
+            The window; None is the whole run.
+        until_ms
+            Its end.
+        """
+        name, start, encode = self.window(span), span[0] if span is not None else 0, self._fields
+        where = encode["segment"](segment) + encode["window"](name)
+        where += encode["window_start"](start) + encode["window_end"](until_ms)
+        return Place(f",{_quoted(segment)},{_quoted(name)},{start}]".encode(), where)
+
     def records(
         self,
-        figures: Mapping[str, Figure],
-        segment: str,
-        span: Span,
-        now_ms: int,
+        bodies: Mapping[str, Body],
+        place: Place,
+        coverage: bytes,
         revision: int,
         *,
         final: bool,
@@ -83,31 +142,24 @@ class Bulletin:
 
         Parameters
         ----------
-        span
-            The window; None is the whole run, whose end is ``now_ms``.
+        bodies, place, coverage
+            What :meth:`bodies`, :meth:`place` and :meth:`coverage` say.
         revision
             The next offset of the counts topic.
         """
-        name, (start, end) = self._window(span), span or (0, now_ms)
-        place = f"{_quoted(segment)},{_quoted(name)},{start}"
-        encode = self._fields
         # Field by field in the schema's order: what all records of a window share, once.
-        where = encode["segment"](segment) + encode["window"](name)
-        where += encode["window_start"](start) + encode["window_end"](end)
-        state = encode["coverage"](figures["coverage"].value)
-        state += encode["revision"](revision) + encode["final"](final)
-        metric_of, value_of = encode["metric"], encode["value"]
-        support_of, detail_of = encode["support"], encode["detail"]
-        found, topic, header = [], self._topic, self._header
-        for metric, (value, support, detail) in figures.items():
-            parts = (header, metric_of(metric), where, value_of(value), support_of(support), state)
-            body = b"".join((*parts, detail_of(detail)))
-            found.append(Emit(topic, 0, f"[{_quoted(metric)},{place}]".encode(), body))
-        return found
+        state = coverage + self._fields["revision"](revision) + self._fields["final"](final)
+        topic, named, (key, where) = self._topic, self._named, place
+        return [
+            Emit(topic, 0, begins + key, b"".join((head, where, value, state, detail)))
+            for (begins, head), (value, detail) in (
+                (named[metric], body) for metric, body in bodies.items()
+            )
+        ]
 
     def show(self, figures: dict[str, Figure], segment: str, span: Span) -> None:
         """Keep the newest values of a length of window; a newer window has none of an older."""
-        name = self._window(span)
+        name = self.window(span)
         before = self._latest.get(name)
         shown = before[1] if before is not None and before[0] == span else {}
         shown[segment] = figures
@@ -126,5 +178,6 @@ class Bulletin:
             for metric, figure in list(figures.items())
         ]
 
-    def _window(self, span: Span) -> str:
+    def window(self, span: Span) -> str:
+        """Return the name of a window's length."""
         return WHOLE_RUN if span is None else self._names[span[1] - span[0]]

@@ -20,9 +20,17 @@ from headrace.streams.drift import Reference
 from headrace.streams.observe import NO_TILE
 from headrace.streams.plan import Plan
 from headrace.streams.protocol.stage import Context, Effects, View
-from headrace.streams.records import Record
-from headrace.streams.stages.barriers import barrier_of
+from headrace.streams.records import BARRIER, Emit, Record
+from headrace.streams.stages.barriers import (
+    FLUSH,
+    barrier_of,
+    barrier_source,
+    is_step,
+    pass_on,
+    source_name,
+)
 from headrace.streams.stages.bulletin import Bulletin, Latest
+from headrace.streams.stages.emission import PUBLISHED
 from headrace.streams.stages.ledger import Ledger
 from headrace.streams.stages.lookout import Lookout
 from headrace.streams.stages.output import Output
@@ -44,11 +52,21 @@ class MonitorStage:
     ----------
     plan, codecs
         The pipeline's.
+
+    Attributes
+    ----------
+    flush_due
+        Set by whoever keeps the time, when counts have stopped: an empty batch then writes a record
+        that lets the rest be emitted.
+    unemitted
+        Whether anything has changed that is yet to be emitted.
     """
 
     name = "monitor"
     whole = True
     poison_keys: tuple[str, ...] = ()
+    flush_due = False
+    unemitted = False
 
     def __init__(self, plan: Plan, codecs: Codecs) -> None:
         self._plan = plan
@@ -80,6 +98,8 @@ class MonitorStage:
 
     def apply(self, prepared: Sequence[_Item], view: View, context: Context) -> Effects:
         """Add up, and say what has changed."""
+        if not prepared:
+            return self._flush()
         output, meta = self._output(), self._meta(view)
         turn = Turn(self._terms, self._ledger, self._bulletin, self._lookout, view, meta)
         for record, item in prepared:
@@ -88,12 +108,29 @@ class MonitorStage:
             elif type(item) is Rejected:
                 output.reject(record, item)
             else:
-                output.emits += turn.say(record, restoring=context.restoring)
-                output.pass_barrier(item, self._plan.topics.metrics)
+                output.emits += self._at_barrier(turn, record, item, restoring=context.restoring)
         view.put(META, meta)
+        self.unemitted = bool(meta["pending"])
         if turn.failures:
             output.tally.count("watch_failed", turn.failures)
         return output.effects(restoring=context.restoring)
+
+    def _flush(self) -> Effects:
+        """Write the record that lets the rest be emitted, if counts have stopped."""
+        due, self.flush_due = self.flush_due and self.unemitted, False
+        own = source_name(self.name, 0)
+        return Effects([pass_on(FLUSH, own, self._plan.topics.counts, 0)] if due else [])
+
+    def _at_barrier(self, turn: Turn, record: Record, name: str, *, restoring: bool) -> list[Emit]:
+        """Emit what a barrier lets be emitted, and pass it on; but for one of MONITOR's own."""
+        own, source = source_name(self.name, 0), barrier_source(record)
+        if source == own:
+            return turn.settle(record, source, restoring=restoring, whole=False)
+        emits = [] if is_step(name) else turn.settle(record, source, restoring=restoring)
+        return [
+            *emits,
+            pass_on(name, own, self._plan.topics.metrics, 0, key=f"{BARRIER}:{name}".encode()),
+        ]
 
     def poison(self, record: Record, error: Exception, view: View, context: Context) -> Effects:
         """Make a dead letter of a record that no rule foresaw.
@@ -143,6 +180,8 @@ class MonitorStage:
         meta: dict[str, Any] = view.get(META) or fresh_meta(self._terms.tile_ms)
         if meta["tile_ms"] != self._terms.tile_ms:
             self._ledger.retire(view, 2**63)
+            for key in [key for key, _ in view.items() if key.startswith(PUBLISHED)]:
+                view.put(key, None)
             kept = {name: meta[name] for name in ("marks", "lost", "segments")}
             meta = {**fresh_meta(self._terms.tile_ms), **kept}
         return meta
@@ -151,6 +190,7 @@ class MonitorStage:
         """Make the newest values anew from the state."""
         self._bulletin.forget()
         meta = view.get(META)
+        self.unemitted = bool(meta and meta["pending"])
         if meta is None or meta["tile_ms"] != self._terms.tile_ms:
             self._ledger.keep_only(())
             return

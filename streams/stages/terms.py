@@ -28,12 +28,15 @@ class Terms:
         Length of the reference period: a multiple of a tile.
     joined
         Whether JOIN runs.
+    pace_ms
+        How often what changes is said, by the timestamps of the counts' records.
     """
 
     tile_ms: int
     widths: tuple[int, ...]
     reference_ms: int
     joined: bool
+    pace_ms: int
     horizon: Horizon
 
     @classmethod
@@ -42,7 +45,8 @@ class Terms:
         tile_ms = tile_ms_of(plan)
         reference_ms = -(-plan.reference_ms // tile_ms) * tile_ms
         widths = tuple(sorted(set(plan.windows_ms)))
-        return cls(tile_ms, widths, reference_ms, plan.labels == "topic", Horizon(plan))
+        joined = plan.labels == "topic"
+        return cls(tile_ms, widths, reference_ms, joined, plan.pace_ms, Horizon(plan))
 
     @property
     def reach_ms(self) -> int:
@@ -62,6 +66,8 @@ def fresh_meta(tile_ms: int) -> Meta:
         "final": None,  # windows that end here or before are final
         "shown": None,  # end of the newest windows when they were last said
         "said_at": None,  # timestamp of the record at which something was last said
+        "since": {},  # by source: timestamp of its first record since then
+        "unsettled": False,  # whether newest windows were said since all was said at a barrier
         "pending": {},  # segments in which something changed since, by tile
         "late": {},  # the same, of tiles that were final
         "due": {},  # by tile: predictions that JOIN, and examples that LEARN, has yet to count

@@ -17,7 +17,7 @@ its examples, dead letters apart; docs/adr/0008.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -26,19 +26,17 @@ from headrace.streams.metrics import DEAD_LETTERS
 from headrace.streams.observe import ALL, NO_TILE, VERSION
 from headrace.streams.protocol.stage import View
 from headrace.streams.records import Emit, Record
+from headrace.streams.stages.barriers import source_name
 from headrace.streams.stages.bulletin import Bulletin
-from headrace.streams.stages.ledger import RUN, Ledger, Span
+from headrace.streams.stages.emission import Emission
+from headrace.streams.stages.ledger import RUN, Ledger
 from headrace.streams.stages.lookout import COHORTS, Lookout
-from headrace.streams.stages.terms import Meta, Terms, newest_spans
+from headrace.streams.stages.terms import Meta, Terms
 from headrace.streams.summing import Placed
 from headrace.streams.totals import OTHER, Totals, family_sum, plain
-from headrace.streams.withholding import fair
 
 META = "m"
 REFERENCE, SEGMENT_REFERENCES = "r", "s"
-
-PACE_MS = 1_000
-"""How often what changes is said, by the timestamps of the counts' records."""
 
 SEGMENTS_MAX = 200
 """Of more segments, the later ones are counted together as ``<field>=(other)``."""
@@ -84,7 +82,7 @@ class Turn:
         self._lookout = lookout
         self._view = view
         self._meta = meta
-        self._emits: list[Emit] = []
+        self._emission = Emission(terms, ledger, bulletin, view, meta)
         self._revision = 0
         self._restoring = False
 
@@ -100,19 +98,30 @@ class Turn:
             if moved:
                 self._freeze_reference(newest)
             self._finish(newest)
-        said_at = self._meta["said_at"]
-        if said_at is None or abs(record.timestamp_ms - said_at) >= PACE_MS:
-            self._say(record.timestamp_ms)
-        return self._emits
+        source = source_name(count["stage"], count["partition"])
+        if self._emission.is_due(source, record.timestamp_ms):
+            self._emission.newest(source, record.timestamp_ms)
+        return self._emission.emits
 
-    def say(self, record: Record, *, restoring: bool) -> list[Emit]:
-        """Say all that has changed, at a barrier."""
+    def settle(
+        self, record: Record, source: str, *, restoring: bool, whole: bool = True
+    ) -> list[Emit]:
+        """Emit all that has changed, at a barrier.
+
+        Parameters
+        ----------
+        source
+            Who wrote it.
+        whole
+            Whether the newest record of each key has to be exact, its coverage too.
+        """
         self._begin(record, restoring=restoring)
-        self._say(record.timestamp_ms)
-        return self._emits
+        self._emission.newest(source, record.timestamp_ms, settle=whole)
+        return self._emission.emits
 
     def _begin(self, record: Record, *, restoring: bool) -> None:
-        self._emits, self._revision, self._restoring = [], record.offset + 1, restoring
+        self._revision, self._restoring = record.offset + 1, restoring
+        self._emission.begin(self._revision, restoring=restoring)
 
     # -- adding
 
@@ -275,7 +284,7 @@ class Turn:
         overdue = terms.horizon.overdue(meta["marks"], newest)
         while final + terms.tile_ms <= decided and not self._is_awaited(final, overdue):
             final += terms.tile_ms
-            self._say_final(final)
+            self._emission.final(final)
             final = self._skip(final, tiles, decided)
             meta["final"] = final
         self._look(events, newest, overdue)
@@ -291,7 +300,7 @@ class Turn:
         emits, failures = self._lookout.look(
             self._view, complete, awaited, self._revision, restoring=self._restoring
         )
-        self._emits += emits
+        self._emission.emits += emits
         self.failures += failures
 
     def _is_awaited(self, tile: int, overdue: int) -> bool:
@@ -319,76 +328,8 @@ class Turn:
             before = min(before, newest - 2 * self._terms.reference_ms)
         tiles = self._ledger.tiles()
         if tiles and tiles[0] < before:
-            self._say_late()  # as long as the tiles of these windows are there
+            self._emission.late()  # as long as the tiles of these windows are there
             self._ledger.retire(self._view, before)
-
-    # -- saying
-
-    def _say(self, timestamp_ms: int) -> None:
-        meta = self._meta
-        if not meta["pending"]:
-            return
-        self._ledger.post(self._view)
-        self._say_late()
-        terms = self._terms
-        spans = newest_spans(terms, meta)
-        final = meta["final"]
-        finals = [] if final is None else [(final - width, final) for width in terms.widths]
-        self._ledger.keep_only([*spans, *finals])
-        end = spans[0][1] if spans[0] is not None else None
-        for span in spans:
-            fresh = span is not None and meta["shown"] != end
-            segments = self._ledger.segments(span) if fresh else self._changed(span)
-            self._publish(span, segments, final=False)
-        meta["shown"], meta["said_at"], meta["pending"] = end, timestamp_ms, {}
-
-    def _changed(self, span: Span) -> list[str]:
-        """Return the segments of a window in which something has changed."""
-        found: set[str] = set()
-        for name, segments in self._meta["pending"].items():
-            if span is None or span[0] <= int(name) < span[1]:
-                found.update(segments)
-        return sorted(found)
-
-    def _say_final(self, end: int) -> None:
-        """Say the windows that end here; those in which nothing came while a longer one has any."""
-        self._ledger.post(self._view)
-        silent = [ALL] if self._ledger.segments((end - self._terms.widths[-1], end)) else []
-        for width in self._terms.widths:
-            span = (end - width, end)
-            self._publish(span, self._ledger.segments(span) or silent, final=True)
-
-    def _say_late(self) -> None:
-        """Say again the final windows that late counts have changed."""
-        terms, late = self._terms, self._meta["late"]
-        if not late:
-            return
-        final: int = self._meta["final"]
-        spans: dict[tuple[int, int], set[str]] = {}
-        for name, segments in late.items():
-            tile = int(name)
-            for width in terms.widths:
-                for end in range(tile + terms.tile_ms, min(final, tile + width) + 1, terms.tile_ms):
-                    spans.setdefault((end - width, end), set()).update(segments)
-        for span in sorted(spans):
-            self._publish(span, sorted(spans[span]), final=True)
-        self._meta["late"] = {}
-
-    def _publish(self, span: Span, segments: Iterable[str], *, final: bool) -> None:
-        if self._restoring:
-            return
-        now = newest_spans(self._terms, self._meta)[0]
-        now_ms = 0 if now is None else now[1]
-        for segment in segments:
-            totals = self._ledger.kept_total(self._view, span, segment)
-            figures = self._bulletin.figures(totals, segment)
-            if not final and span is not None:
-                figures = fair(figures)
-            if not final:
-                self._bulletin.show(figures, segment, span)
-            self._emits += self._bulletin.records(
-                figures, segment, span, now_ms, self._revision, final=final
-            )
 
 
 def _watched(totals: Totals) -> Totals:

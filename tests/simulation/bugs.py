@@ -31,7 +31,7 @@ from headrace.streams.stages.matching import Clocks, Matching
 from headrace.streams.twins.log import MemoryLog
 from headrace.streams.twins.store import MemoryStore
 from tests.simulation import bugs_of_waits as waits
-from tests.simulation import repeating, toy
+from tests.simulation import pacing, repeating, toy
 
 Patch = pytest.MonkeyPatch
 
@@ -394,4 +394,6 @@ BUGS = (
     *(Bug(*each, flow="long waits") for each in waits.BUGS),
     Bug("forgotten ends left to the next", forgotten_ends, _odds(forget=20, crash=5)),
     Bug("a link dropped with its state", links_dropped, _odds(prune=20)),
+    Bug("metrics emitted by the batch", pacing.emission_by_batch, _odds(crash=5), "product"),
+    Bug("a pace kept in memory", pacing.pace_by_memory, _odds(crash=5), "product"),
 )

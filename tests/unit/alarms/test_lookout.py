@@ -187,7 +187,7 @@ def test_without_alarms_there_are_none_and_their_state_goes() -> None:
     silent = with_alarms(None)
     owner = runner.restarted(MonitorStage(silent, codecs_for(silent)))
     values = {"events": 1, BROKEN: 1}
-    found = owner.run([log.count("score", 1, values, mark=5, later_ms=2_000)])
+    found = owner.run([log.count("score", 1, values, mark=5, later_ms=20_000)])
     assert alerts(found, silent) == []
     assert lookout.WATCH not in owner.states()
     assert owner.stage.alerts() is None  # type: ignore[attr-defined]
@@ -221,7 +221,7 @@ def test_detectors_that_fail_are_counted_and_begin_anew(how: dict[str, int]) -> 
     assert counted(found)["watch_failed"] == 1
     assert [state for state, *_ in told(found)] == ["over"]
     assert runner.states()["w:inputs"] == {"begun": None}
-    more = runner.run([log.count("score", 3, {"events": 1, BROKEN: 1}, mark=5, later_ms=2_000)])
+    more = runner.run([log.count("score", 3, {"events": 1, BROKEN: 1}, mark=5, later_ms=20_000)])
     assert windows(more)
     assert [state for state, *_ in told(more)] == ["begun"]
 
