@@ -14,6 +14,7 @@ import argparse
 import gc
 import json
 import pickle
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -78,9 +79,10 @@ class Volume(NamedTuple):
 def pipeline_in(folder: Path) -> Path:
     """Write the flights' pipeline with three lengths of windows."""
     text = PIPELINE.read_text()
-    assert 'windows=["1h", "1d"]' in text
     file = folder / "pipeline.py"
-    file.write_text(text.replace('windows=["1h", "1d"]', WINDOWS))
+    shorter = 'windows=["1h", "1d"]'
+    assert shorter in text
+    file.write_text(re.sub(r" *pace=.*\n", "", text.replace(shorter, WINDOWS)))
     return file
 
 

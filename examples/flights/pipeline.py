@@ -93,5 +93,6 @@ flights = Pipeline(
         baselines=[majority(), left_late],
         business=Cost(false_positive=10, false_negative=120, unit="USD"),
         windows=["1h", "1d"],
+        pace="3s",  # a week in step is over in less than a minute: figures are to move
     ),
 )

@@ -141,6 +141,13 @@ class Ledger:
         """Return the totals of a window that is not looked at again; of what is posted."""
         return merged(self._parts(view, span, segment))
 
+    def tile_total(self, view: View, tile: int, segment: str) -> Totals:
+        """Return the totals of a tile, of what is posted: the state itself, not to be changed."""
+        if segment not in self._tiles.get(tile, ()):
+            return {}
+        found: Totals = view.get(_key(tile, segment)) or {}
+        return found
+
     def total_so_far(
         self, view: View, span: Span, segment: str, unposted: Mapping[Where, Totals]
     ) -> Totals:
@@ -159,7 +166,7 @@ class Ledger:
         They are not to be changed, and all must have been posted. A tile's own are no sums.
         """
         if span is not None and span[1] - span[0] == self._tile_ms:
-            return self.total(view, span, segment)
+            return self.tile_total(view, span[0], segment)
         if span not in self._sums:
             self._sums[span] = {} if span is None else self._slide(view, span)
         sums = self._sums[span]

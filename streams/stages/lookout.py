@@ -250,7 +250,7 @@ class Lookout:
         segments = self._ledger.segments(span)
         if not self._segments:
             segments = [name for name in segments if name == ALL]
-        return {name: flat(self._ledger.total(view, span, name)) for name in segments}
+        return {name: flat(self._ledger.tile_total(view, tile, name)) for name in segments}
 
     def _cohorts(self, view: View, tile: int) -> dict[str, dict[str, int]]:
         """Return which labels events of each age have by a tile of label time."""

@@ -297,6 +297,8 @@ FAULTS: dict[str, tuple[Callable[[], Pipeline], str]] = {
     ),
     "windows that do not fit": (with_monitor(windows=["1h", "90m"]), "Use multiples of"),
     "reference": (with_monitor(reference="x"), "Monitor(reference=...): 'x' is not"),
+    "pace": (with_monitor(pace="fast"), "Monitor(pace=...): 'fast' is not"),
+    "pace of nothing": (with_monitor(pace="0s"), "Monitor(pace=...): '0s' is not"),
     "business": (with_monitor(business=Cost(1, -1)), "business=Cost(false_negative=-1)"),
     "business of numbers": (
         lambda: replace(
