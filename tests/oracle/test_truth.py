@@ -286,6 +286,24 @@ def forgeries(said: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def test_a_metric_that_is_said_twice_or_too_soon_is_named(part: Logs) -> None:
+    place = part.topics["metrics"], 0
+    records, decode = part.records[place], wire.Schemas(part.schemas()).decode
+    young = [
+        (at, said)
+        for at, record in enumerate(records)
+        if not record.is_control and not (said := decode(record.value or b"", place[0]))["final"]
+    ]
+    at, said = young[len(young) // 2]
+    counts = [record.offset for record in part.records[part.topics["counts"], 0] if record.value]
+    soon = min(offset for offset in counts if offset >= said["revision"]) + 1
+    for wrong in ({}, {"value": 0.123, "revision": soon}):
+        value = codec_of(part, records[at]).encode({**said, **wrong})
+        again = records[at]._replace(value=value)
+        report = judged(with_records(part, place, [*records[: at + 1], again, *records[at + 1 :]]))
+        assert report.differing["pace"] >= 1, (wrong, report.text())
+
+
 DROPPED = {
     "predictions": "events",
     "labels-routed": "labels",

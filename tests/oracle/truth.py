@@ -11,6 +11,7 @@ from tests.oracle.joining import check_examples, check_routed
 from tests.oracle.learning import Digest, Loads, check_learning
 from tests.oracle.logs import Logs
 from tests.oracle.metrics import check_metrics
+from tests.oracle.pace import check_pace
 from tests.oracle.quality import figures
 from tests.oracle.report import Report
 from tests.oracle.scoring import Truth, check_dead_letters, check_predictions
@@ -56,6 +57,7 @@ def check(
     count_outcomes(truth, examples, learned)
     check_counts(logs, truth, report)
     check_metrics(logs, truth, examples, report)
+    check_pace(logs, truth, report)
     check_alerts(logs, truth, report, alerts)
     report.figures = figures(examples)
     return report
