@@ -81,15 +81,16 @@ def _place_of(name: str) -> tuple[str, int]:
 def whole(values: Mapping[str, int], name: str) -> int:
     """Return a count that may have been split into limbs; 0 if nothing was counted."""
     total = values.get(name, 0)
-    for limb, bits in _limb_names(name):
-        if limb in values:
-            total += values[limb] << bits
-    return total
+    names = _limb_names(name)
+    if values.keys().isdisjoint(names):  # as nearly always
+        return total
+    return total + sum(values.get(limb, 0) << bits for limb, bits in names.items())
 
 
 @lru_cache(maxsize=4_096)
-def _limb_names(name: str) -> list[tuple[str, int]]:
-    return [(f"{name}^{place}", LIMB_BITS * place) for place in range(1, LIMBS_MAX)]
+def _limb_names(name: str) -> dict[str, int]:
+    """Return how far to the left the digits of each limb of a count stand."""
+    return {f"{name}^{place}": LIMB_BITS * place for place in range(1, LIMBS_MAX)}
 
 
 class _Numbered(dict[str, tuple[str, int] | None]):
