@@ -10,7 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from headrace.streams import drift
+from headrace.streams.protocol.stage import Context
 from headrace.streams.records import Emit, Record
+from headrace.streams.stages import bulletin
 from headrace.streams.stages.barriers import FLUSH, STEP
 from headrace.streams.stages.monitor import MonitorStage
 from tests.unit.stages.counting import (
@@ -235,3 +238,36 @@ def test_what_is_no_barrier_lets_nothing_be_said(name: str) -> None:
     runner.run([log.count("score", 0, {"events": 1})])
     assert said(runner.run([log.add(None, barrier(name, "learn-0").headers)])) == []
     assert split(log.records, [1])
+
+
+def test_a_restore_emits_no_correction_and_comes_to_the_same_state() -> None:
+    log, live = Log(), monitor()
+    for hour in range(4):
+        complete_hour(log, hour)
+    log.count("score", 5, {"events": 1}, mark=6)
+    log.count("join", 5, {"first_event": 1}, mark=4)
+    log.count("score", 1, {"events": 1})
+    log.barrier()
+    live.run(log.records)
+    restored = monitor()
+    stage = restored.stage
+    prepared = stage.prepare(log.records)
+    assert stage.apply(prepared, restored.cache, Context(restoring=True)).emits == []
+    assert restored.states() == live.states()
+
+
+def test_names_and_keys_beyond_what_is_remembered_change_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def emitted() -> list[Emit]:
+        log = Log()
+        hours = [record for hour in range(4) for record in complete_hour(log, hour, n=200)]
+        feature = {"events": 1, "feature.load:7": 200, "feature.load:9": 1}
+        counts = [log.count("score", hour, feature) for hour in range(4)]
+        return monitor().run([*counts, *hours, log.barrier()])
+
+    before = emitted()
+    monkeypatch.setattr(bulletin, "_NAMES_KEPT", 0)
+    monkeypatch.setattr(drift, "KEYS_MAX", 0)
+    assert emitted() == before
+    assert any(m["metric"] == "psi.feature.load" for m in said(before))
