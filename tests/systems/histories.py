@@ -46,8 +46,10 @@ class Run(NamedTuple):
         for record in self.flow.history(topics.counts):
             said = codecs.count.decode(record.value)
             assert isinstance(said, dict)
+            if said["stage"] not in STAGES:
+                continue
             for _, segment, name, n in counted(said):
-                if segment == "all" and not name.startswith(MODELS) and ":" not in name:
+                if segment == "all" and name not in MODELS and ":" not in name:
                     counts[name] += n
         names = ("event_id", "label", "label_time")
         return {
@@ -84,8 +86,11 @@ class Run(NamedTuple):
         return [each for each in found if isinstance(each, dict)]
 
 
-MODELS = ("scored", "unscored", "outcome.", "fresh.", "regret.", "baseline.")
-"""How counts begin that depend on which model answered: on chance, when published flat out."""
+STAGES = ("score", "route", "join")
+"""Stages whose counts do not depend on chance when it is published flat out, but for these."""
+
+MODELS = ("scored", "unscored")
+"""Which model answered, if any, is chance then."""
 
 
 def fresh(partitions: int = 2) -> Run:
