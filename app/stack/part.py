@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from headrace.app.stack.process import LOOPBACK, PortTaken, Process, free_port, port_is_free
+from headrace.app.stack.process import (
+    LOOPBACK,
+    KilledError,
+    PortTaken,
+    Process,
+    free_port,
+    port_is_free,
+)
 from headrace.schemas.errors import ServiceError
 
 _READY_S = 60.0
 _PORT_TRIES = 3
+_KILLS_MAX = 10
+"""So often a part that is killed while it starts is started again by whoever waits for it."""
 
 
 class Part(ABC):
@@ -43,7 +52,7 @@ class Part(ABC):
         """Where clients find it."""
 
     def start(self, before: int | None) -> None:
-        """Start it, without waiting for it to answer.
+        """Start it, without waiting for it to answer; again if it is killed while it is prepared.
 
         Parameters
         ----------
@@ -59,25 +68,39 @@ class Part(ABC):
         self._check_demanded()
         last = before if before and port_is_free(before) else None
         self.port = self._demanded or last or free_port()
-        self._launch(self.port)
+        for _ in range(_KILLS_MAX):
+            try:
+                return self._launch(self.port)
+            except KilledError:
+                self.process.stop()
+        return self._launch(self.port)
 
     def ready(self) -> None:
-        """Wait until it answers; on another port if somebody was faster on this one.
+        """Wait until it answers; start it again if it is killed meanwhile.
+
+        It gets another port if somebody was faster on this one.
 
         Raises
         ------
         ServiceError
-            It ended, or does not answer in time; quotes its log.
+            It ended by itself, or again and again, or does not answer in time; quotes its log.
         """
-        for _ in range(_PORT_TRIES - 1):
+        taken = killed = 0
+        while True:
             try:
                 return self.process.wait_until(self._answers, _READY_S)
             except PortTaken:
+                taken += 1
+                if taken == _PORT_TRIES:
+                    raise
                 self.process.stop()
                 self._check_demanded()
                 self.port = self._demanded or free_port()
-                self._launch(self.port)
-        return self.process.wait_until(self._answers, _READY_S)
+            except KilledError:
+                killed += 1
+                if killed > _KILLS_MAX:
+                    raise
+            self.start(self.port)
 
     def answers(self) -> bool:
         """Return whether it answers now."""

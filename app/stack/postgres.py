@@ -17,7 +17,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from headrace.app.stack.part import Part
-from headrace.app.stack.process import LOOPBACK, Process, User, write_atomically
+from headrace.app.stack.process import (
+    LOOPBACK,
+    KilledError,
+    Process,
+    User,
+    was_killed,
+    write_atomically,
+)
 from headrace.schemas.errors import ServiceError
 
 USER = "pgserver"
@@ -25,6 +32,7 @@ USER = "pgserver"
 
 _INIT_S = 120.0
 INSTALLED = "pginstall18"
+_ASK_S = 10.0
 _NAME = "postgres"  # of the superuser and of the database
 _INITDB = ("--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", f"--username={_NAME}")
 _SETTINGS = ("-c", f"listen_addresses={LOOPBACK}", "-c", "unix_socket_directories=")
@@ -87,7 +95,8 @@ class Postgres(Part):
             extra_groups=[] if user else None,
         )  # fmt: skip
         if done.returncode != 0:
-            raise ServiceError(
+            kind = KilledError if was_killed(done.returncode) else ServiceError
+            raise kind(
                 f"PostgreSQL's data folder {self._cluster} could not be made:"
                 f" {done.stderr.strip() or done.stdout.strip()}"
             )
@@ -96,7 +105,10 @@ class Postgres(Part):
 
     def _answers(self) -> bool:
         command = [str(_binaries() / "pg_isready"), "-q", "-h", LOOPBACK, "-p", str(self.port)]
-        asked = subprocess.run(command, env=_environment(), check=False, timeout=10)  # noqa: S603
+        try:
+            asked = subprocess.run(command, env=_environment(), check=False, timeout=_ASK_S)  # noqa: S603 - our own command
+        except subprocess.TimeoutExpired:
+            return False
         return asked.returncode == 0
 
 

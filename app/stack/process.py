@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -30,6 +31,10 @@ _STOP_S = 20.0
 _LOOK_S = 0.05
 _LOG_BYTES_MAX = 8 * 1024 * 1024
 _PORT_TAKEN = ("already in use", "Address in use")
+_PORT_FIRST, _PORT_LAST = 15_000, 32_768
+_PORT_DRAWS = 50
+_SHELL_SIGNALS = 128
+_GIVEN_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,8 @@ class Process:
         ------
         PortTaken
             It ended since somebody else has its port.
+        KilledError
+            A signal ended it: to start it again may help.
         ServiceError
             It ended, or does not answer; quotes its log.
         """
@@ -106,8 +113,9 @@ class Process:
             if not self.alive():
                 code = self._running.returncode if self._running else None
                 said = self.tail()
-                kind = PortTaken if any(mark in said for mark in _PORT_TAKEN) else ServiceError
-                raise kind(self._sentence(f"ended with code {code} while it started", said))
+                raise _kind_of(code, said)(
+                    self._sentence(f"ended with code {code} while it started", said)
+                )
             if time.monotonic() > until:
                 raise ServiceError(
                     self._sentence(f"has not answered within {limit_s:g} s", self.tail())
@@ -171,11 +179,51 @@ class PortTaken(ServiceError):
     """Somebody else listens on the port."""
 
 
+class KilledError(ServiceError):
+    """A signal has ended a process of the stack while it started."""
+
+
+def _kind_of(code: int | None, said: str) -> type[ServiceError]:
+    if any(mark in said for mark in _PORT_TAKEN):
+        return PortTaken
+    return KilledError if code is not None and was_killed(code) else ServiceError
+
+
+def was_killed(code: int) -> bool:
+    """Return whether an exit code says that a signal ended the process.
+
+    Java answers SIGTERM and the like with 128 and the signal's number.
+
+    Examples
+    --------
+    >>> [was_killed(code) for code in (-9, 0, 1, 143)]
+    [True, False, False, True]
+    """
+    return code < 0 or code > _SHELL_SIGNALS
+
+
 def free_port() -> int:
-    """Return a port on which nobody listens."""
+    """Return a port on which nobody listens, and which the system gives to no connection.
+
+    A client that asks again and again for a port above can be given that very port, and then talks
+    to itself: whoever should listen there again finds it taken.
+    """
+    for _ in range(_PORT_DRAWS):
+        port = _PORT_FIRST + secrets.randbelow(_first_given() - _PORT_FIRST)
+        if port_is_free(port):
+            return port
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
+
+
+def _first_given() -> int:
+    """Return the first port that the system gives to connections."""
+    try:
+        first = int(_GIVEN_PORTS.read_text("utf-8").split()[0])
+    except (OSError, ValueError, IndexError):
+        first = _PORT_LAST
+    return max(first, _PORT_FIRST + 1)
 
 
 def port_is_free(port: int) -> bool:

@@ -20,6 +20,7 @@ from headrace.app.stack.part import Part
 from headrace.app.stack.postgres import Postgres, postgres_folder
 from headrace.app.stack.process import write_atomically
 from headrace.app.stack.valkey import Valkey
+from headrace.schemas.errors import ServiceError
 
 _PORTS_FILE = "run/ports.json"
 _OWN = ("kafka", "valkey", "postgres", "jars", "logs", "run")
@@ -121,19 +122,22 @@ class Stack:
     def repair(self) -> list[str]:
         """Start parts again that have ended; return their names.
 
+        Each is tried, whatever becomes of the others.
+
         Raises
         ------
         ServiceError
-            One cannot be started again.
+            One cannot be started again; says of each why.
         """
-        dead = {name: part for name, part in self._parts.items() if not part.process.alive()}
-        for part in dead.values():
-            part.start(part.port)
-        for part in dead.values():
-            part.ready()
+        dead = [part for part in self._parts.values() if not part.process.alive()]
+        failures = [error for part in dead if (error := _failure(part.start, part.port))]
+        up = [part for part in dead if part.process.alive()]
+        failures += [error for part in up if (error := _failure(part.ready))]
         if dead:
             self._say_where()
-        return [part.name for part in dead.values()]
+        if failures:
+            raise ServiceError("\n".join(map(str, failures)))
+        return [part.name for part in dead]
 
     def answers(self) -> bool:
         """Return whether all parts answer now."""
@@ -206,6 +210,15 @@ def wait_for(what: Callable[[], bool], limit_s: float) -> bool:
 def _pauses() -> Iterator[float]:
     while True:
         yield 0.05
+
+
+def _failure(do: Callable[..., None], *given: int | None) -> ServiceError | OSError | None:
+    """Do something; return how it failed, None if it did not."""
+    try:
+        do(*given)
+    except (ServiceError, OSError) as error:
+        return error
+    return None
 
 
 def _ports_before(data: Path) -> dict[str, int]:

@@ -29,6 +29,7 @@ from headrace.streams.engine.connection import Connection
 from headrace.streams.engine.ready import is_ready
 from headrace.streams.records import Emit
 from headrace.streams.topics import TopicSpec
+from tests.faults.stack_kills import assert_back, kill, kill_while_mended, killing, pid_of
 from tests.services import fetch_or_skip, produce
 
 pytestmark = pytest.mark.integration
@@ -151,6 +152,47 @@ def test_a_killed_keeper_takes_its_parts_along_and_its_addresses_are_not_believe
     again = up(data)
     assert again.started
     assert find_services(settings).redis_url == again.addresses["redis"]
+
+
+@pytest.mark.parametrize(("part", "delay_s"), [("kafka", 0.0), ("kafka", 1.0), ("valkey", 0.02)])
+def test_a_part_that_is_killed_while_it_is_mended_is_mended_again(
+    data: Path, part: str, delay_s: float
+) -> None:
+    """The keeper stays, and so does the other part; all kills: ``tests.faults.stack_kills``."""
+    keeper = int(up(data).addresses["pid"])
+    other = pids(data)["valkey" if part == "kafka" else "kafka"]
+    kill_while_mended(data, part, delay_s)
+    assert_back(data, keeper)
+    assert start_time(other) is not None
+    kill(data, "kafka")
+    kill(data, "valkey")
+    assert_back(data, keeper)
+
+
+@pytest.mark.parametrize(("part", "delay_s"), [("kafka", 0.5), ("valkey", 0.0)])
+def test_a_part_that_is_killed_while_up_waits_for_it_is_started_again(
+    data: Path, part: str, delay_s: float
+) -> None:
+    with killing(data, part, delay_s):
+        keeper = int(up(data).addresses["pid"])
+    assert_back(data, keeper)
+
+
+def test_a_part_that_cannot_be_mended_stops_no_other(data: Path) -> None:
+    """It is tried again until it can: here until its folder can be written again."""
+    keeper = int(up(data).addresses["pid"])
+    kafka, properties = pids(data)["kafka"], data / "kafka" / "server.properties"
+    properties.unlink()
+    properties.mkdir()
+    kill(data, "valkey")
+    kill(data, "kafka")
+    log = data / "logs" / "stack.log"
+    assert wait_for(lambda: "tried again in" in log.read_text(), 30)
+    assert wait_for(lambda: pid_of(data, "valkey") is not None, 30)
+    assert owner_of(data) == keeper
+    properties.rmdir()
+    assert_back(data, keeper)
+    assert pids(data)["kafka"] != kafka
 
 
 OWNER = """
