@@ -53,12 +53,17 @@ class Eager:
 @pytest.mark.parametrize("flow", ["product", "together"])
 def test_alerts_are_as_the_fold_has_them(flow: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookout, "Watch", Eager)
+    # Worlds last for minutes: their cohorts are looked at after a tile, and after two.
+    monkeypatch.setattr(lookout, "label_ages", lambda _, __, tile_ms: (tile_ms, 2 * tile_ms))
     print(f"{flow}: seeds {FIRST} to {FIRST + WORLDS - 1}")
-    said = 0
+    said, sides = 0, set()
     for seed in range(FIRST, FIRST + WORLDS):
         world = run_world(seed, flow, Plan(events=150))
         if world.wrong:
             pytest.fail(told(world))
         topics = [topic.name for topic in world.flow.topics if topic.name.endswith(".alerts")]
-        said += sum(len(world.broker.history((topic, 0))) for topic in topics)
+        for record in (each for topic in topics for each in world.broker.history((topic, 0))):
+            said += 1
+            sides.update(side for side in lookout.SIDES if f"-{side}-".encode() in record.key)
     assert said > WORLDS
+    assert sides == set(lookout.SIDES)
