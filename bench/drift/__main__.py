@@ -19,6 +19,7 @@ from typing import Any
 
 from bench.drift.changes import Scenario, scenarios
 from bench.drift.days import Day, World
+from bench.drift.days_alone import print_days_alone
 from bench.drift.late import print_late_labels
 from bench.drift.real import elec2, flights
 from bench.drift.report import print_false_alarms, print_report
@@ -57,6 +58,9 @@ def main() -> None:
         print_late_labels(do, given.replays, given.trials)
         print(f"\n{time.monotonic() - began:.0f} s on {os.cpu_count()} cores")
         return
+    if given.days_alone:
+        print_days_alone(given.replays, given.trials)
+        return
     load(given)
     false_alarms = count_false_alarms(given)
     print_false_alarms(false_alarms)
@@ -87,6 +91,7 @@ def arguments() -> argparse.Namespace:
         "--elec2", type=Path, default=os.environ.get(ELEC2), help=f"elec2.csv.gz; or ${ELEC2}"
     )
     parser.add_argument("--late-labels", action="store_true", help="labels that come weeks late")
+    parser.add_argument("--days-alone", action="store_true", help="what days of any tails allow")
     parser.add_argument("--watch-alone", action="store_true", help="without River's detectors")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="at the same time")
     parser.add_argument("--log", type=Path, help="append each result to this file as it comes")

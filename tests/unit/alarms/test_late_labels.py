@@ -49,8 +49,7 @@ def test_the_stages_tell_of_a_share_that_falls_within_five_weeks() -> None:
     assert ("reference", "true_share") in members
 
 
-@pytest.mark.parametrize("reference", [3, 7, 14])
-@pytest.mark.parametrize("before", [0.9, 0.2])
+@pytest.mark.parametrize(("reference", "before"), [(3, 0.9), (7, 0.9), (14, 0.9), (7, 0.2)])
 def test_a_gradual_change_within_the_reference_is_told(reference: int, before: float) -> None:
     at, since, _ = first_told(gradual(0, 35, before, 1.1 - before), reference, 50)
     assert at <= 35 + FALSE_DAYS
@@ -107,9 +106,10 @@ def test_a_volume_that_doubles_changes_what_arrives_and_is_no_change_of_rate() -
     assert [verdict for verdict in said if verdict.state == "begun"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("share", "reference"), [(0.9, 3), (0.9, 14), (0.5, 7)])
 def test_where_nothing_changes_nothing_is_said(share: float, reference: int) -> None:
-    """A sample; `make drift-bench ARGS=--late-labels` plays 200 of each."""
+    """A sample; `make drift-bench ARGS="--late-labels --replays 200"` plays 200 of each."""
     for seed in range(2):
         times = times_of(Stream(60, PER_DAY, steady(share)), seed)
         said = [
