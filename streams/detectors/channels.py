@@ -57,7 +57,7 @@ def channels_of(
     """Return what is watched of all events together."""
     found = [_shares("input", f"feature.{name}", f"feature.{name}") for name, _ in features]
     found.append(_shares("score", "score", "score", probabilities=task != "anomaly"))
-    found += _OUTCOMES[task]
+    found += _OUTCOMES[task] + _LABELS.get(task, ())
     found.append(_shares("labels", "label_delay_ms", "delay"))
     found.append(_COVERAGE)
     found += [
@@ -130,9 +130,19 @@ _OUTCOMES: Mapping[str, tuple[Channel, ...]] = {
     "regression": (_mean("outcome", "mae", _ratio("outcome.absolute", "outcome.n", MILLION), 1),),
 }
 
+_LABELS: Mapping[str, tuple[Channel, ...]] = {
+    "multiclass": (_shares("outcome", "class_share", "outcome.actual"),),
+    "regression": (
+        _mean("outcome", "label_mean", _ratio("outcome.label", "outcome.n", MILLION), 0),
+    ),
+}
+"""What labels say, where they are not true or false; it is counted of all events together."""
+
 _COVERAGE = _mean("labels", "coverage", _ratio("labelled", "events", 1), -1)
 
-_OUTCOME_NAMES = ("tp", "fp", "tn", "fn", "scored", "log_loss", "expected", "absolute", "n")
+_OUTCOME_NAMES = (
+    "tp", "fp", "tn", "fn", "scored", "log_loss", "expected", "absolute", "n", "label",
+)  # fmt: skip
 
 PLAIN_NAMES = frozenset(("events", "labelled", *(f"outcome.{name}" for name in _OUTCOME_NAMES)))
 """Plain counts that are read; of a long sum, its limbs too."""

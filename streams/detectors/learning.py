@@ -147,10 +147,21 @@ def is_due(learner: Learner, slot: int, calendar: Calendar) -> bool:
     events += sum(sum(family.values()) for _, family in learner["raw"])
     if events >= FIT_EVENTS:
         if learner["raw"]:
+            learner["ungrouped"] = learner["raw"]
             _group(learner)
         return True
     learner["first"] = start + calendar.slots
     return False
+
+
+def begin_again(learner: Learner, slot: int) -> None:
+    """Let a history that is due begin at a later slot; one that was just grouped, by bucket."""
+    learner["first"] = slot
+    ungrouped = learner.get("ungrouped")
+    if ungrouped:
+        learner["raw"] = [row for row in ungrouped if row[0] >= slot]
+        learner["size"] = sum(len(family) for _, family in learner["raw"])
+        learner["rows"], learner["grouping"] = [], None
 
 
 def ask_of(
@@ -187,7 +198,7 @@ def ask_of(
     return ask, extra
 
 
-_UNBOUNDED = ("log_loss", "excess_loss", "mae")
+_UNBOUNDED = ("log_loss", "excess_loss", "mae", "label_mean")
 
 
 def plain_fit(fit: Fit, extra: Mapping[str, Any], slot: int, calendar: Calendar) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 from headrace.streams.detectors.calendar import Calendar
 from headrace.streams.detectors.calibration import Ask
 from headrace.streams.detectors.episodes import NORMAL_DAYS
-from headrace.streams.detectors.learning import Learner
+from headrace.streams.detectors.learning import Learner, begin_again
 from headrace.streams.detectors.stationarity import Drift, drift_within
 from headrace.streams.groups import paired, psi
 
@@ -48,7 +48,7 @@ def judged(
     drift = drift_within(ask, new)
     if drift is None:
         return None if known is None else "over"
-    learner["first"] = slot + 1 - (due - drift.day) * calendar.slots
+    begin_again(learner, slot + 1 - (due - drift.day) * calendar.slots)
     if known is not None:
         return "ongoing"
     learner["drift"] = {"at": slot, "since": learner["first"], **_sizes(drift, names)}

@@ -126,6 +126,7 @@ class Watch:
             learner = learners[key]
             ask, extra = ask_of(learner, channel, slot, self._calendar, rate)
             said = judged(learner, ask, self._names(key, learner), slot, self._calendar)
+            learner.pop("ungrouped", None)
             if said in ("begun", "over"):
                 verdicts.append(self._of_reference(key, learner, said, slot))
             if said not in ("begun", "ongoing"):

@@ -56,7 +56,8 @@ def test_alerts_are_as_the_fold_has_them(flow: str, monkeypatch: pytest.MonkeyPa
     # Worlds last for minutes: their cohorts are looked at after a tile, and after two.
     monkeypatch.setattr(lookout, "label_ages", lambda _, __, tile_ms: (tile_ms, 2 * tile_ms))
     print(f"{flow}: seeds {FIRST} to {FIRST + WORLDS - 1}")
-    said, sides = 0, set()
+    said = 0
+    sides: set[str] = set()
     for seed in range(FIRST, FIRST + WORLDS):
         world = run_world(seed, flow, Plan(events=150))
         if world.wrong:
@@ -64,6 +65,7 @@ def test_alerts_are_as_the_fold_has_them(flow: str, monkeypatch: pytest.MonkeyPa
         topics = [topic.name for topic in world.flow.topics if topic.name.endswith(".alerts")]
         for record in (each for topic in topics for each in world.broker.history((topic, 0))):
             said += 1
-            sides.update(side for side in lookout.SIDES if f"-{side}-".encode() in record.key)
+            key = (record.key or b"").decode()
+            sides.update(side for side in lookout.SIDES if f"-{side}-" in key)
     assert said > WORLDS
     assert sides == set(lookout.SIDES)

@@ -76,11 +76,14 @@ def test_what_is_learned_after_a_drift_is_what_is_usual_then() -> None:
     assert 30 * DAY_MS < again.until_ms <= 30 * DAY_MS + 8 * HOUR_MS
 
 
-def test_a_drift_that_goes_on_is_the_new_normal_after_two_weeks() -> None:
-    def make(hour: int, rng: np.random.Generator) -> Counts:
-        return inputs(rng, shift=0.15 * hour / 24)
+@pytest.mark.parametrize(("days", "slope"), [(7, 0.8), (DAYS, 0.15)])
+def test_a_drift_that_goes_on_is_the_new_normal_after_two_weeks(days: int, slope: float) -> None:
+    """It is said once: of 7 days it is judged again and again, and found to go on."""
 
-    watch, rng = Watch(terms(days=DAYS), INPUTS), np.random.default_rng(2)
+    def make(hour: int, rng: np.random.Generator) -> Counts:
+        return inputs(rng, shift=slope * hour / 24)
+
+    watch, rng = Watch(terms(days=days), INPUTS), np.random.default_rng(2)
     state, drifts = watch.fresh(), []
     for hour in range(60 * 24):
         verdicts = of_reference(watch.observe(state, hour * HOUR_MS, make(hour, rng)), "feature.x")
@@ -89,33 +92,43 @@ def test_a_drift_that_goes_on_is_the_new_normal_after_two_weeks() -> None:
             break
         assert "feature.x|all" not in state["fits"]
     (first, begun), (last, _) = drifts
-    assert (begun, first) == ("begun", DAYS - 1)
-    assert NORMAL_DAYS <= last - first <= NORMAL_DAYS + DAYS
+    assert (begun, first) == ("begun", days - 1)
+    assert NORMAL_DAYS <= last - first <= NORMAL_DAYS + days
     assert "feature.x|all" in state["fits"]
 
 
-def test_a_reference_that_grows_is_judged_and_what_was_learned_before_stays() -> None:
+def test_a_mean_that_drifts_is_said_with_both_of_its_means() -> None:
     def make(hour: int, rng: np.random.Generator) -> Counts:
-        wrong = 0.1 + 0.01 * max(0, hour / 24 - 7)
-        return {"all": outcomes(rng, 30, wrong=min(wrong, 0.4))}
+        return {"all": outcomes(rng, 30, wrong=0.1 if hour < 9 * 24 else 0.35)}
 
-    watch = Watch(terms(days=7), OUTCOMES)
-    state = watch.fresh()
-    rng = np.random.default_rng(3)
-    fits, found = None, []
-    for hour in range(14 * 24):
-        verdicts = watch.observe(state, hour * HOUR_MS, make(hour, rng))
-        found += verdicts
-        if hour == 7 * 24:
-            fits = state["fits"]["accuracy|all"]
-        if any(v.stream.kind == "outcome" for v in verdicts):
-            break  # the watch itself was sooner
-    else:
-        (drift,) = of_reference(found, "accuracy")
-        assert drift.state == "begun"
-        assert drift.effect < 0
-        assert drift.effect == pytest.approx(drift.observed[0][1] - drift.reference[0][1])
-        assert state["fits"]["accuracy|all"] is fits
+    found = [v for _, v in said_by_day(Watch(terms(days=DAYS), OUTCOMES), DAYS, make)]
+    (drift,) = of_reference(found, "accuracy")
+    (_, before), (_, after) = *drift.reference, *drift.observed
+    assert drift.effect == pytest.approx(after - before)
+    assert before == pytest.approx(0.9, abs=0.03)
+    assert after == pytest.approx(0.65, abs=0.03)
+    assert of_reference(found, "log_loss")  # it has risen
+
+
+def _drifting(ask: Ask, _: int) -> Drift | None:
+    """Call histories of 14 days drifting, and no others."""
+    parts = (1.0,) * (ask.series.sums.shape[2] + 1)
+    return Drift(3, 1.5, parts, parts) if len(ask.series.n) == 14 else None
+
+
+def test_a_reference_that_grows_is_judged_and_what_was_learned_before_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(references, "drift_within", _drifting)
+    watch, rng = Watch(terms(days=7), INPUTS), np.random.default_rng(3)
+    state, fits, found = watch.fresh(), [], []
+    for hour in range(15 * 24):
+        verdicts = watch.observe(state, hour * HOUR_MS, inputs(rng))
+        found += [(hour // 24, v.stream[:2], v.state) for v in verdicts]
+        fits.append(state["fits"].get("feature.x|all"))
+    assert (13, ("reference", "feature.x"), "begun") in found
+    assert fits[-1] is fits[8 * 24]
+    assert fits[-1]["days"] == 7
 
 
 def test_a_stream_that_learns_from_the_beginning_drifts_no_more(
@@ -123,14 +136,10 @@ def test_a_stream_that_learns_from_the_beginning_drifts_no_more(
 ) -> None:
     """A change that becomes the new normal ends what was said of the history before."""
 
-    def drifting(ask: Ask, _: int) -> Drift | None:
-        parts = (1.0,) * (ask.series.sums.shape[2] + 1)
-        return Drift(3, 1.5, parts, parts) if len(ask.series.n) == 14 else None
-
     def make(hour: int, rng: np.random.Generator) -> Counts:
         return inputs(rng, shift=4.0 * (hour >= 14 * 24 + 12))
 
-    monkeypatch.setattr(references, "drift_within", drifting)
+    monkeypatch.setattr(references, "drift_within", _drifting)
     watch = Watch(terms(days=7), INPUTS)
     found = [v for _, v in said_by_day(watch, 30, make) if v.stream.name == "feature.x"]
     states = [(v.stream.kind, v.state) for v in found if v.state != "ongoing"]

@@ -314,6 +314,27 @@ def test_each_task_has_its_outcomes(task: str, counts: dict[str, int], name: str
     assert name in {each.stream.name for each in found}
 
 
+@pytest.mark.parametrize(
+    ("task", "name"), [("multiclass", "class_share"), ("regression", "label_mean")]
+)
+def test_labels_that_say_something_else_are_told_though_answers_are_as_good(
+    task: str, name: str
+) -> None:
+    def make(hour: int, rng: np.random.Generator) -> Counts:
+        a = int(rng.binomial(60, 0.7 if hour < AT else 0.3))
+        if task == "multiclass":
+            shares = {"outcome.actual:a": a, "outcome.actual:b": 60 - a, "outcome.hit:a": a}
+            return {"all": shares | {"outcome.hit:b": 60 - a}}
+        off = int(rng.integers(50, 70))
+        return {
+            "all": {"outcome.n": 60, "outcome.absolute": off * 10**6, "outcome.label": a * 10**6}
+        }
+
+    found = begun(said(Watch(terms(task=task), OUTCOMES), AT + 24, make))
+    assert [each.stream for each in found] == [Stream("outcome", name, "all")]
+    assert abs(found[0].effect) > 0.2
+
+
 def test_a_watch_that_has_to_learn_all_anew_is_as_at_its_beginning() -> None:
     watch = Watch(terms(()), INPUTS)
     state, rng, found = watch.fresh(), np.random.default_rng(7), []
