@@ -254,12 +254,10 @@ class Lookout:
 
     def _cohorts(self, view: View, tile: int) -> dict[str, dict[str, int]]:
         """Return which labels events of each age have by a tile of label time."""
-        assert self._terms is not None
         self._ledger.post(view)
         counts: dict[str, int] = {}
         for age in self._ages[COHORTS]:
-            span = (tile - age, tile - age + self._terms.tile_ms)
-            counts |= at_age(self._ledger.total(view, span, ALL), age)
+            counts |= at_age(self._ledger.tile_total(view, tile - age, ALL), age)
         return {ALL: counts}
 
     def _count_active(self, state: Any) -> None:
