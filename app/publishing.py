@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from headrace.app.board import board_of
+from headrace.app.cli.progress import steps
+from headrace.app.ordering import check_order, warn
 from headrace.app.services import find_kafka, find_registry, find_services
 from headrace.app.settings import Settings
 from headrace.app.sourcing import Files, Sources, open_registry
@@ -21,6 +23,7 @@ from headrace.streams.engine.pace import (
     publish_paced,
 )
 from headrace.streams.engine.publisher import Publisher
+from headrace.streams.ordering import Ordering
 from headrace.streams.outgoing import Outgoing
 from headrace.streams.plan import Plan
 from headrace.streams.store.redis import RedisStore
@@ -43,15 +46,23 @@ class Pace(NamedTuple):
     in_step: str | None = None
 
 
-def publish_files(plan: Plan, settings: Settings, files: Files, pace: Pace) -> str:
+def publish_files(
+    plan: Plan, settings: Settings, files: Files, pace: Pace, *, checked: bool = True
+) -> str:
     """Publish files; return sentences that say what was published.
 
     What was published of them before is passed over.
 
+    Parameters
+    ----------
+    checked
+        Whether the order of events is looked at before any of them is published.
+
     Raises
     ------
     InputError
-        A file or a row cannot be used. What came before it has been published.
+        A file or a row cannot be used, or events stand in an order that is no history's. Nothing
+        has been published then, if the order of events was looked at and the row is theirs.
     Refused
         A file has been edited since rows of it were published.
     ServiceError
@@ -68,6 +79,9 @@ def publish_files(plan: Plan, settings: Settings, files: Files, pace: Pace) -> s
 
     try:
         with Publisher(plan, find_kafka(settings), on_sent) as publisher:
+            if checked:
+                _check_order(publisher, files, pace)
+            begun = time.monotonic()
             sources = Sources(plan, files, registry, publisher.topic_ids())
             try:
                 for step in _shown(_mirrored(publisher, sources, settings, pace), begun):
@@ -78,13 +92,34 @@ def publish_files(plan: Plan, settings: Settings, files: Files, pace: Pace) -> s
             sources.finished()
     finally:
         registry.close()
-    seconds = time.monotonic() - begun
+    said = _published(plan, last, time.monotonic() - begun, pace)
+    return "\n".join([said, *sources.said()])
+
+
+def _published(plan: Plan, last: Progress, seconds: float, pace: Pace) -> str:
     rate = (last.events + last.labels) / max(seconds, 1e-9)
     said = f"Published {last.events:,} events and {last.labels:,} labels of {plan.name}"
     said += f" in {seconds:,.1f} s ({rate:,.0f}/s)"
     if pace.in_step is not None:
         said += f", in step: {last.slices:,} slices, learned to {last.learned_to:,}"
-    return "\n".join([f"{said}.", *sources.said()])
+    return f"{said}."
+
+
+def _check_order(publisher: Publisher, files: Files, pace: Pace) -> None:
+    """Look at the order of a file of events; warn of the few that would be late."""
+    plan, name = publisher.plan, files.events.name
+    partitions = publisher.kafka.partition_counts()[plan.topics.events]
+    step_ms = None if pace.in_step is None else _step_ms(pace.in_step)
+    ordering = Ordering(plan, partitions, step_ms=step_ms)
+    with steps() as say:
+        told = check_order(
+            plan,
+            files.events,
+            files.reading,
+            ordering,
+            lambda rows: say(f"reading {name}: {rows:,} rows", None),
+        )
+    warn(told)
 
 
 def _mirrored(
@@ -117,13 +152,13 @@ def _paced(
     return publish_flat_out(publisher, records)
 
 
-def _shown(steps: Iterator[Progress], begun: float) -> Iterator[Progress]:
+def _shown(published: Iterator[Progress], begun: float) -> Iterator[Progress]:
     """Pass progress on, and show it on standard error."""
     if sys.stderr.isatty():
-        yield from _shown_live(steps, begun)
+        yield from _shown_live(published, begun)
         return
     said = begun
-    for step in steps:
+    for step in published:
         if time.monotonic() - said > _PLAIN_S:
             said = time.monotonic()
             sys.stderr.write(line_of(step, said - begun) + "\n")
@@ -131,12 +166,12 @@ def _shown(steps: Iterator[Progress], begun: float) -> Iterator[Progress]:
         yield step
 
 
-def _shown_live(steps: Iterator[Progress], begun: float) -> Iterator[Progress]:
+def _shown_live(published: Iterator[Progress], begun: float) -> Iterator[Progress]:
     from rich.console import Console  # noqa: PLC0415 - in a terminal only
     from rich.status import Status  # noqa: PLC0415 - same
 
     with Status("publishing", console=Console(stderr=True)) as status:
-        for step in steps:
+        for step in published:
             status.update(line_of(step, time.monotonic() - begun))
             yield step
 

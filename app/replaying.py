@@ -56,6 +56,8 @@ _USELESS = {
     "unmatched_label": "labels matched no event",
     "duplicate_label": "labels came twice",
     "contradicting_label": "labels contradicted an earlier one",
+    "model_failed": "answers of the model failed",
+    "baseline_failed": "answers of baselines failed",
 }
 """What is sound and of no use, by the name of its count (docs/reasons.md)."""
 

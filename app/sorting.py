@@ -11,7 +11,7 @@ from headrace.schemas.errors import ServiceError
 from headrace.streams.outgoing import Outgoing
 
 _BATCH = 10_000
-_CACHE_KIB = 65_536
+_CACHE_KIB = 32_768
 
 
 def sorted_by_time(records: Iterable[Outgoing]) -> Iterator[Outgoing]:

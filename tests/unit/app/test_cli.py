@@ -86,6 +86,7 @@ def options(shown: str) -> list[str]:
             "publish",
             [
                 "--again",
+                "--as-is",
                 "--delimiter",
                 "--encoding",
                 "--events",
@@ -96,6 +97,7 @@ def options(shown: str) -> list[str]:
                 "--multiline",
                 "--no-quotes",
                 "--pipeline",
+                "--sort",
                 "--speed",
             ],
         ),
