@@ -354,13 +354,9 @@ def _result(flow: MemoryFlow) -> Result:
 
 
 def _summary(metrics: DecodedRecords) -> dict[str, float | None]:
-    """Return all metrics of everything and the whole run: what MONITOR said last."""
-    last: dict[str, float | None] = {}
-    revision = None
-    for each in reversed(metrics):
-        revision = revision or each["revision"]
-        if each["revision"] != revision:
-            break
-        if each["window"] == WHOLE_RUN and each["segment"] == ALL:
-            last[each["metric"]] = each["value"]
-    return dict(reversed(last.items()))
+    """Return all metrics of everything and the whole run: the newest of each, as upserts go."""
+    return {
+        each["metric"]: each["value"]
+        for each in metrics
+        if each["window"] == WHOLE_RUN and each["segment"] == ALL
+    }

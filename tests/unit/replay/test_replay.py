@@ -175,3 +175,10 @@ def test_values_that_json_does_not_know_become_what_rows_of_frames_mean() -> Non
 
 def test_nothing_published_makes_no_step() -> None:
     assert list(module._until_known([])) == []
+
+
+def test_a_summary_has_each_metric_however_long_ago_it_was_said() -> None:
+    """MONITOR says again what changed alone: the newest record of each metric is its value."""
+    case = rides()
+    result = replay(case.pipeline, case.events[:2], [])
+    assert (result.summary["events"], result.summary["waiting"]) == (2, 2)
