@@ -159,8 +159,7 @@ class Matching:
         for entry in sorted(labels, key=lambda each: each.offset):
             self._index.add_label(view, entry)
         expiring, _, _ = self._due(clocks)
-        for _ in self._index.expiring(view, expiring):
-            pass  # each of them was seen to when its time came
+        list(self._index.expiring(view, expiring))  # each of them was seen to when its time came
         self.finish(view)
 
     def _adopt(

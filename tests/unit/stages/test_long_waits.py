@@ -23,9 +23,10 @@ from headrace.streams.protocol.stage import Context
 from headrace.streams.protocol.steps import drive
 from headrace.streams.protocol.takeover import Ports, take_over
 from headrace.streams.protocol.task import READ_KEYS_MAX, Spec, Task, process
-from headrace.streams.records import Record
+from headrace.streams.records import BARRIER, Emit, Record
 from headrace.streams.stages import join as joining
 from headrace.streams.stages.join import JoinStage
+from headrace.streams.stages.marks import Mark, mark_record
 from headrace.streams.twins.broker import Broker
 from headrace.streams.twins.log import MemoryLog
 from headrace.streams.twins.store import MemoryStore
@@ -116,7 +117,8 @@ class System:
         return self.task
 
     def write(self, record: Record) -> Record:
-        at = self.broker.append((record.topic, 0), None, record.value, timestamp_ms=1)
+        place, value = (record.topic, 0), record.value
+        at = self.broker.append(place, None, value, headers=record.headers, timestamp_ms=1)
         return record._replace(offset=at)
 
     def run(self, records: list[Record]) -> None:
@@ -345,6 +347,25 @@ def test_poison_leaves_state_and_index_as_they_were(monkeypatch: Patch) -> None:
     expected.run([prediction(1, 0), prediction(3, 2)])
     assert poisoned.states() == expected.states()
     assert poisoned.counts()[-1, "dead_letter.poison"] or poisoned.counts().total() == 3
+
+
+def test_marks_barriers_and_rubbish_are_what_they_were(monkeypatch: Patch) -> None:
+    whole, keyed = System(), System()
+    whole.take_over(held_whole(monkeypatch))
+    keyed.take_over(by_key())
+    others = [
+        mark_record(Mark(0, START_MS + 90 * MINUTE), PREDICTIONS, 0),
+        mark_record(Mark(0, START_MS + 90 * MINUTE), ROUTED, 0),
+        mark_record(Mark(9, START_MS), ROUTED, 0),
+        Emit(ROUTED, 0, None, None, ((BARRIER, b"b:route-0"),)),
+        Emit(PREDICTIONS, 0, None, b"{}"),
+    ]
+    records = [Record(e.topic, 0, 0, 1, None, e.value, e.headers) for e in others]
+    for system in (whole, keyed):
+        system.run([prediction(1, 0), label(9, 1), *records])
+    assert keyed.law() == whole.law()
+    assert keyed.counts() == whole.counts()
+    assert {name for _, name in keyed.counts()} > {"expired", "unmatched_label"}
 
 
 def test_a_big_state_is_not_read_to_be_kept_in_the_registry(monkeypatch: Patch) -> None:
