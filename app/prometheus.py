@@ -127,6 +127,7 @@ def _gauges(now: Snapshot, worker: tuple[str, ...]) -> Iterator[Metric]:
         )
         family.add_metric(worker, float(learned_to))
         yield family
+    yield _waiting(now, worker)
     tasks: Mapping[str, Mapping[str, Any]] = now.get("tasks") or {}
     for key, name, said in _TASKS:
         family = GaugeMetricFamily(name, said, labels=("pipeline", "role", "slot", "task"))
@@ -135,6 +136,14 @@ def _gauges(now: Snapshot, worker: tuple[str, ...]) -> Iterator[Metric]:
             if value is not None:
                 family.add_metric((*worker, task), float(value))
         yield family
+
+
+def _waiting(now: Snapshot, worker: tuple[str, ...]) -> Metric:
+    said = "Seconds of the longest wait that holds up work; 0 while there is none of 5 s."
+    family = GaugeMetricFamily("headrace_wait_seconds", said, labels=("pipeline", "role", "slot"))
+    waits = [each["seconds"] for each in now.get("waits") or () if each["holds_up"]]
+    family.add_metric(worker, float(max(waits, default=0.0)))
+    return family
 
 
 def _alerts(alerts: Mapping[str, int] | None, pipeline: str) -> Iterator[Metric]:

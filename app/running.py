@@ -7,9 +7,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
@@ -22,18 +24,19 @@ from headrace.app.logs import configure_logs
 from headrace.app.prometheus import SupervisorCollector
 from headrace.app.pruning import Pruner
 from headrace.app.retention import refuse_short_logs, shortfalls
-from headrace.app.services import Services, find_services
+from headrace.app.scaling import scale_in
+from headrace.app.services import Services, StackAwayError, find_services
 from headrace.app.settings import Settings
+from headrace.app.stack.owner import owner_of
 from headrace.app.supervisor import Slot, Supervisor, WorkerCommand, slots_of
 from headrace.app.wiring import prepare
-from headrace.schemas.errors import DeclarationError, HeadraceError
-from headrace.streams.engine.groups import Groups
-from headrace.streams.engine.roles import group_of
+from headrace.schemas.errors import DeclarationError, HeadraceError, ServiceError
 from headrace.streams.load import load_pipeline
 from headrace.streams.plan import Plan, plan_of
 from headrace.streams.store.redis import RedisStore
 
 _LOOK_S = 1.0
+T = TypeVar("T")
 
 _log = structlog.get_logger("headrace.run")
 
@@ -58,8 +61,9 @@ def run_pipeline(
         raise DeclarationError(broken)
     for fault in unfaithful(plan):
         _log.warning(fault)
-    services = find_services(settings)
-    prepared = prepare(plan, settings, services)
+    slots = slots_of(score, join)
+    services = waiting(settings, partial(find_services, settings))
+    prepared = waiting(settings, partial(prepare, plan, settings, services))
     created = [state.name for state in prepared.topic_states if state.created]
     _log.info("ready", version=prepared.version, topics_created=created)
     for state in prepared.topic_states:
@@ -72,8 +76,7 @@ def run_pipeline(
     refuse_short_logs(plan, prepared.topic_states)
     if prepared.edit:
         _log.warning(prepared.edit)
-    slots = slots_of(score, join)
-    scale_in(Groups(services.kafka), plan.name, slots)
+    waiting(settings, partial(scale_in, services.kafka, plan, slots, settings.transaction_ms))
     command = WorkerCommand(file, settings.http_port, pipeline)
     supervisor = Supervisor(slots, command, spare=command.spare)
     with (
@@ -84,25 +87,19 @@ def run_pipeline(
         return _supervise(plan, settings, services, supervisor, deliveries)
 
 
-def scale_in(groups: Groups, pipeline: str, slots: list[Slot]) -> None:
-    """Take the workers of slots that are no more out of their groups.
+def waiting(settings: Settings, do: Callable[[], T]) -> T:
+    """Do something; wait meanwhile for an embedded stack that is starting, or being mended.
 
-    Static members do not leave by themselves: until their session ends, nobody has their tasks.
+    What does not answer although nobody keeps it is said at once: there is nothing to wait for.
     """
-    for role in ("score", "join", "learn"):
-        group = group_of(pipeline, role)
-        wanted = {f"{group}-{slot.number}" for slot in slots if slot.role == role}
-        gone = [name for name in groups.members(group) if name and name not in wanted]
-        if not gone:
-            continue
-        if groups.let_leave(group, gone):
-            _log.info("scaled in: members taken out of the group", group=group, members=gone)
-        else:
-            _log.warning(
-                "scaled in: members of the last run leave when their session ends",
-                group=group,
-                members=gone,
-            )
+    while True:
+        try:
+            return do()
+        except (ServiceError, StackAwayError) as error:
+            if owner_of(settings.data) is None:
+                raise
+            _log.warning("waiting for the embedded stack", reason=str(error))
+            time.sleep(_LOOK_S)
 
 
 def _supervise(

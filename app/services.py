@@ -18,6 +18,10 @@ STACK_FILE = "stack.json"
 """
 
 
+class StackAwayError(SettingsError):
+    """No setting names a service, and no embedded stack is up that has it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Addresses of the services that a process uses."""
@@ -32,7 +36,7 @@ def find_services(settings: Settings) -> Services:
 
     Raises
     ------
-    SettingsError
+    StackAwayError
         Neither settings nor a running stack name one of them.
     """
     kafka = find_kafka(settings)
@@ -56,8 +60,8 @@ def find_registry(settings: Settings) -> str:
     return found or default_registry(settings.data)
 
 
-def _absent(what: str, variable: str, settings: Settings) -> SettingsError:
-    return SettingsError(
+def _absent(what: str, variable: str, settings: Settings) -> StackAwayError:
+    return StackAwayError(
         f"No {what}: no embedded stack is up in {settings.data}. Start one with `headrace up`, or"
         f" name yours in {variable}."
     )

@@ -23,6 +23,7 @@ from typing import Any, Literal, NamedTuple
 import structlog
 
 from headrace.app.board import SILENT_S
+from headrace.app.ending import Ending
 from headrace.app.stack import child
 from headrace.app.supervision import FENCED, REFUSED, Backoff, fate_of
 
@@ -64,8 +65,8 @@ class Post:
     state
         ``due`` to start at ``due_s``, ``running``, ``fenced`` by a newer process (``due_s``: when
         it is asked whether there is one; infinite once that is known), or ``ended``.
-    code
-        The exit code of the process before.
+    code, reason
+        The exit code of the process before, and why it ended by its own word.
     """
 
     slot: Slot
@@ -73,6 +74,7 @@ class Post:
     due_s: float = 0.0
     started_s: float = 0.0
     code: int | None = None
+    reason: str = ""
     process: Process | None = None
     backoff: Backoff = field(default_factory=Backoff)
 
@@ -132,6 +134,7 @@ class Supervisor:
         self._environment = {**os.environ, **(environment or {})}
         self._spare = spare
         self._ready: Process | None = None
+        self._endings: dict[int, Ending] = {}
         self._spare_due_s = 0.0
         self._asked = 0
         self._verdict: int | None = None
@@ -174,6 +177,7 @@ class Supervisor:
                     "pid": post.process.pid if post.process else None,
                     "restarts": post.backoff.restarts,
                     "exit_code": post.code,
+                    "reason": post.reason,
                 }
                 for post in self.posts
             },
@@ -203,18 +207,27 @@ class Supervisor:
         _log.info("worker started", slot=str(post.slot), worker_pid=process.pid)
 
     def _process(self, command: Sequence[str], stdin: int) -> Process:
-        captured = self.said is not None
+        captured, ending = self.said is not None, Ending()
         # A session of its own: Ctrl-C must not reach it before we stop it with care.
-        return subprocess.Popen(  # noqa: S603 - our own worker
+        process = subprocess.Popen(  # noqa: S603 - our own worker
             dying_with_us(command),
-            env=self._environment,
+            env={**self._environment, **ending.variables},
             stdin=stdin,
             stdout=subprocess.PIPE if captured else None,
             stderr=subprocess.STDOUT if captured else None,
             start_new_session=True,
+            pass_fds=[ending.writes],
             text=True,
             errors="replace",
         )
+        ending.started()
+        self._endings[process.pid] = ending
+        return process
+
+    def _reason(self, process: Process) -> str:
+        """Return why a process ended by its own word, empty if it said nothing."""
+        ending = self._endings.pop(process.pid, None)
+        return "" if ending is None else ending.reason()
 
     def _listen(self, post: Post, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
@@ -224,18 +237,22 @@ class Supervisor:
                 self.said(post.slot, line.rstrip("\n"))
 
     def _on_end(self, post: Post, code: int, now: float) -> None:
+        post.reason = self._reason(post.process) if post.process else ""
         post.code, post.process = code, None
         fate = fate_of(code)
         if fate == "refused":
             post.state, self._verdict = "ended", REFUSED
-            _log.critical("worker refused to start; all are stopped", slot=str(post.slot))
+            _log.critical(
+                "worker refused to start; all are stopped", slot=str(post.slot), reason=post.reason
+            )
         elif fate == "fenced":
             post.state, post.due_s = "fenced", now + (FENCED_S if self.taken else 0.0)
         else:
             pause_s = post.backoff.pause_s(now - post.started_s)
             post.state, post.due_s = "due", now + pause_s
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"code {code}"
-            _log.warning("worker ended", slot=str(post.slot), how=how, restart_in_s=pause_s)
+            why = {"reason": post.reason} if post.reason else {}
+            _log.warning("worker ended", slot=str(post.slot), how=how, restart_in_s=pause_s, **why)
 
     def _look_again(self, post: Post, now: float) -> None:
         """Start a fenced worker again if nobody has its slot, else leave it.
@@ -277,6 +294,7 @@ class Supervisor:
             ready.stdin.flush()
         except BrokenPipeError:  # it has ended meanwhile
             _dismiss(ready)
+            self._reason(ready)
             return None
         ready.stdin.close()
         return ready
@@ -296,6 +314,7 @@ class Supervisor:
         for post in self.posts:
             if post.process is not None:
                 post.code = post.process.wait()
+                post.reason = self._reason(post.process)
                 post.process = None
             post.state = "ended"
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from headrace.app.ending import tell_ending
 from headrace.app.services import Services
 from headrace.app.settings import Settings
 from headrace.app.signing import signing_key
@@ -227,7 +228,7 @@ def worker_of(prepared: Prepared, role: str, slot: int, hook: Hook | None = None
     """
     settings, services = prepared.settings, prepared.services
     spec, dumps = role_spec(prepared, role)
-    guard = Guard(settings.stall_s)
+    guard = Guard(settings.stall_s, tell=tell_ending)
     timing = Timing(session_ms=settings.session_ms, transaction_ms=settings.transaction_ms)
     registry = open_registry(settings, services)
     follower = _follower(prepared, registry) if role == "score" else None

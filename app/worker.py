@@ -21,14 +21,16 @@ from typing import Any
 
 import structlog
 
+from headrace.app.ending import tell_ending
 from headrace.app.http import serve
 from headrace.app.logs import configure_logs
 from headrace.app.prometheus import WorkerCollector
-from headrace.app.services import find_services
+from headrace.app.services import StackAwayError, find_services
 from headrace.app.settings import Settings, settings_from
 from headrace.app.wiring import Prepared, prepare, worker_of
 from headrace.schemas.errors import HeadraceError, ServiceError
 from headrace.streams.engine.guard import STOPPED, exit_code
+from headrace.streams.engine.report import figures_of
 from headrace.streams.engine.worker import Worker
 from headrace.streams.load import load_pipeline
 from headrace.streams.plan import Plan, plan_of
@@ -61,6 +63,7 @@ def main(arguments: Sequence[str] | None = None, hook: Hook | None = None) -> in
         return run(plan, settings, given.role, given.slot, given.http_port, hook)
     except HeadraceError as error:
         sys.stderr.write(f"headrace: {error}\n")
+        tell_ending(str(error))
         return exit_code(error)
 
 
@@ -127,11 +130,15 @@ def _collect_seldom() -> None:
 
 
 def _prepared(plan: Plan, settings: Settings, stand: _Stand) -> Prepared:
-    """Wait until the services answer: to end and be started again would cost a core for seconds."""
+    """Wait until the services answer: to end and be started again would cost a core for seconds.
+
+    An embedded stack that is away is waited for like any service: it was there when we were
+    started, and whoever keeps it starts it again.
+    """
     while True:
         try:
             return prepare(plan, settings, find_services(settings), create=False)
-        except ServiceError as error:
+        except (ServiceError, StackAwayError) as error:
             stand.waits_for = str(error)
             _log.warning("waiting for services", reason=str(error))
             time.sleep(_ASK_AGAIN_S)
@@ -148,7 +155,7 @@ class _Stand:
     def report(self) -> dict[str, Any]:
         """Return it as the health endpoint shows it."""
         if self.worker is not None:
-            return self.worker.report
+            return self.worker.stands()
         state = "waiting for services"
         return {**self._place, "time": time.time(), "state": state, "waits_for": self.waits_for}
 
@@ -156,9 +163,10 @@ class _Stand:
         """Return it with what MONITOR has to say, if it runs here, for Prometheus."""
         if self.worker is None:
             return self.report()
-        stages = [holding.task.stage for holding in list(self.worker.holdings.values())]
+        holdings = list(self.worker.holdings.values())
+        stages = [holding.task.stage for holding in holdings]
         alerts = [stage.alerts() for stage in stages if isinstance(stage, MonitorStage)]
-        found = {"figures": self.worker.figures(), "alerts": alerts[0] if alerts else None}
+        found = {"figures": figures_of(holdings), "alerts": alerts[0] if alerts else None}
         return {**self.report(), **found}
 
 

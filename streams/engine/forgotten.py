@@ -88,12 +88,17 @@ class _Refused(Exception):
         self.code = code
 
 
-def end_forgotten(kafka: Connection, slot: Slot) -> None:
+def end_forgotten(kafka: Connection, slot: Slot) -> bool:
     """Mark what the slot's last transaction decided in all partitions that it may have written.
 
     Where a broker is too old for it nothing is done: it has not this fault. Where it can only be
     asked by SASL, or does not permit it, that is said. Who has taken the slot meanwhile does it for
     us.
+
+    Returns
+    -------
+    bool
+        Whether the slot has had a transaction, as far as can be told.
 
     Raises
     ------
@@ -102,28 +107,30 @@ def end_forgotten(kafka: Connection, slot: Slot) -> None:
     """
     if not can_ask(kafka.security):
         _log.warning("forgotten transactions are not looked for", reason=BY_SASL)
-        return
+        return False
     what = f"Kafka at {kafka.brokers}: {slot.transactional_id} could not be looked at"
     try:
-        _end_at(_coordinator(kafka, slot.transactional_id), kafka.security, slot)
+        return _end_at(_coordinator(kafka, slot.transactional_id), kafka.security, slot)
     except _Refused as refusal:
         if refusal.code in _NOT_YET or refusal.code == _CONCURRENT:
             raise ServiceError(f"{what}: {refusal}.") from refusal
         log = _log.info if refusal.code in _FENCED else _log.warning
         log("forgotten transactions are not looked for", reason=str(refusal))
+        return refusal.code in _FENCED
     except (OSError, struct.error, ValueError) as failure:
         raise ServiceError(f"{what} ({failure}).") from failure
 
 
-def _end_at(coordinator: Address, security: Mapping[str, str], slot: Slot) -> None:
+def _end_at(coordinator: Address, security: Mapping[str, str], slot: Slot) -> bool:
     with connected(coordinator, security, _TIMEOUT_S) as wire:
         if not _speaks(wire):
-            return
+            return False
         state = _state_of(wire, slot.transactional_id)
         if state is None:
-            return
+            return False
         _pass_through(wire, slot, _producer(wire, slot), committed=state in COMMITTED)
         _log.info("last transaction is ended", slot=slot.transactional_id, was=state)
+        return True
 
 
 def _coordinator(kafka: Connection, transactional_id: str) -> Address:

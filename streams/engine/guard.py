@@ -17,6 +17,7 @@ from typing import NoReturn
 import structlog
 
 from headrace.schemas.errors import HeadraceError, ServiceError
+from headrace.streams.engine.waits import Waits
 from headrace.streams.protocol.ports import Dead, Fenced
 
 STOPPED = 0
@@ -42,11 +43,25 @@ class Guard:
         For how long work may be there without any progress.
     leave
         Ends the process at once; tests give another.
+    tell
+        Tells the supervisor why the process ends.
+
+    Attributes
+    ----------
+    waits
+        What the process waits for: said by the guard's thread, which does not wait itself.
     """
 
-    def __init__(self, stall_s: float = 60.0, leave: Callable[[int], NoReturn] = os._exit) -> None:
+    def __init__(
+        self,
+        stall_s: float = 60.0,
+        leave: Callable[[int], NoReturn] = os._exit,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._stall_s = stall_s
         self._leave = leave
+        self._tell = tell
+        self.waits = Waits()
         self._deadlines: dict[str, float] = {}
         self._working = False
         self._progress_s = time.monotonic()
@@ -77,6 +92,10 @@ class Guard:
         for what, deadline in list(self._deadlines.items()):
             if now > deadline:
                 self.end(Dead(f"{what} did not come to its end in time"))
+        self.waits.look()
+        overdue = self.waits.overdue(self._stall_s)
+        if overdue:
+            self.end(Dead(overdue))
         if self._working and now - self._progress_s > self._stall_s:
             self.end(Dead(f"no progress for {self._stall_s:g} s although there is work"))
         if self._beat_s is not None and now - self._beat_s > self._stall_s:
@@ -93,6 +112,7 @@ class Guard:
             _log.critical("worker ends", code=code, exc_info=error)
         sys.stdout.flush()
         sys.stderr.flush()
+        self._tell(str(error) or type(error).__name__)
         self._leave(code)
 
     def _watch(self) -> None:

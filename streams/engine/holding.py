@@ -130,6 +130,27 @@ class Holding:
         """How many records wait to be handed out."""
         return sum(map(len, self._waiting.values()))
 
+    def progress(self) -> object:
+        """Return what changes whenever the task moves: fetches, processes or commits."""
+        return self.task.sequence, self.task.acked, tuple(self.positions.items())
+
+    @property
+    def held(self) -> bool:
+        """Whether all that waits is of another input than the one to be read: work comes to it."""
+        return self.busy and not self.can_work
+
+    @property
+    def waits_for(self) -> str:
+        """What a task that has work and does not move waits for, in words."""
+        unfinished = [work for work in self._under_way if not work.done]
+        if unfinished:
+            return f"its agent, which has {sum(len(work.records) for work in unfinished)} records"
+        if self._under_way or self.task.cache.pinned() >= PINNED_MAX:
+            return "a commit"
+        if self.held:
+            return f"records of {self._only}: that input is behind, and too much of the other waits"
+        return "its records to be handed out"
+
     def fetch_positions(self) -> dict[TopicPartition, int]:
         """Return from where on each input is to be fetched."""
         return {(topic, self.number): at for topic, at in self.positions.items()}

@@ -52,6 +52,7 @@ A healthy one takes milliseconds; one that was killed comes back after 2 s at th
 """
 
 _PAUSE_S = 0.5
+_HEAR_S = 0.5
 _log = structlog.get_logger("headrace.kafka")
 
 
@@ -88,7 +89,8 @@ class KafkaLog:
         self._timing = timing
         self._outputs = tuple(outputs)
         self._refusal: Exception | None = None
-        self._away = False
+        self._away = self._used = False
+        self._heard_s = 0.0
         self._begun_s = self._waited_s = 0.0
         self._unsettled: list[Place] = []
         self._settings = client_settings(connection, self._on_error)
@@ -181,13 +183,33 @@ class KafkaLog:
         self._consumer.resume([Place(*tp) for tp in tps])
 
     def consume(self, limit: int, wait_s: float) -> list[Any]:
-        """Return messages that have arrived; wait for the first one only. Serves the callbacks."""
+        """Return messages that have arrived; wait for the first one only. Serves the callbacks.
+
+        Raises
+        ------
+        Dead
+            No broker was there for a while, and may have forgotten the last transaction's end:
+            a slot that is idle would else end it with its next commit only.
+        """
+        self._hear_producer()
         messages: list[Any] = self._consumer.consume(limit, 0)
         if not messages and wait_s > 0:
             first = self._consumer.poll(wait_s)
             if first is not None:
                 messages = [first, *self._consumer.consume(limit - 1, 0)]
         return messages
+
+    def _hear_producer(self) -> None:
+        now = time.monotonic()
+        if now - self._heard_s < _HEAR_S:
+            return
+        self._heard_s = now
+        self._do("poll", lambda: self._producer.poll(0))
+        if self._away and self._used:
+            raise self._was_away()
+
+    def _was_away(self) -> Dead:
+        return Dead(f"{self._instance}: Kafka was away: the process begins anew")
 
     def check_message(self, error: KafkaError) -> None:
         """Hear of an error that came in place of a record; raise unless it passes by itself."""
@@ -289,7 +311,8 @@ class KafkaLog:
         self._begun_s = time.monotonic()
         self._do("poll", lambda: self._producer.poll(0))
         if self._away:
-            raise Dead(f"{self._instance}: Kafka was away: the process begins anew")
+            raise self._was_away()
+        self._used = True
         self._waited_s = 0.0
         self._guard.arm("a transaction", self._timing.guard_s)
         self._do("begin_transaction", self._producer.begin_transaction)

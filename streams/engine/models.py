@@ -9,17 +9,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from headrace.registry.kept import Checkpoint
 from headrace.schemas.codec import Undecodable
 from headrace.schemas.records import Codecs
 from headrace.streams.model import Loads, Served, announced, fresh_served, served_from
 from headrace.streams.plan import Plan
-from headrace.streams.records import Record
+from headrace.streams.records import Record, TopicPartition
 
 LOOK_BACK_RECORDS = 64
 """At the start so many offsets before the end are looked at for an announced state."""
+
+
+class Ranges(Protocol):
+    """What of the log is read at the start."""
+
+    def bounds(self, tp: TopicPartition) -> tuple[int, int]:
+        """Return the first offset that is kept, and the last stable offset."""
+
+    def read(self, tp: TopicPartition, start: int, stop: int) -> Sequence[Record]:
+        """Return records of a range, some or all of them."""
 
 
 class Follower:
@@ -73,20 +83,24 @@ class Follower:
         self._newest: Mapping[str, Any] | None = None
         self._arrived = threading.Event()
 
-    def begin(self, records: Sequence[Record]) -> None:
+    def begin(self, log: Ranges) -> int:
         """Serve the last announced state, else the newest checkpoint; then follow.
 
-        Parameters
-        ----------
-        records
-            The last records of the topic.
+        Returns
+        -------
+        int
+            The offset from which on the topic is to be fetched.
         """
+        tp = (self.topic, 0)
+        first, end = log.bounds(tp)
+        records = log.read(tp, max(first, end - LOOK_BACK_RECORDS), end)
         announcement = self._last_state(records)
         if announcement is None or not self._load(announcement):
             checkpoint = self._newest_checkpoint()
             if checkpoint is not None:
                 self.served = served_from(self._plan, self._version, *checkpoint, self._loads)
         threading.Thread(target=self._follow, name="headrace-models", daemon=True).start()
+        return end
 
     def receive(self, records: Sequence[Record]) -> None:
         """Take announcements that arrived; of several the last one counts."""

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Protocol
 
+import structlog
+
+from headrace.schemas.errors import ServiceError
 from headrace.streams.engine.checkpoints import Cadence
 from headrace.streams.engine.guard import Guard
 from headrace.streams.engine.log import KafkaLog
@@ -13,6 +17,10 @@ from headrace.streams.engine.models import Follower
 from headrace.streams.engine.quiet import Quiet
 from headrace.streams.protocol.ports import Lost, Registry, Store
 from headrace.streams.protocol.task import Task
+
+_ASK_AGAIN_S = 1.0
+
+_log = structlog.get_logger("headrace.engine")
 
 
 class Board(Store, Protocol):
@@ -49,6 +57,17 @@ class Parts:
     folder: Path
     follower: Follower | None = None
     cadence: Cadence | Quiet | None = None
+
+
+def store_answers(store: Board, stopping: Event) -> bool:
+    """Return whether the store answers; if not, say why, and let a moment pass."""
+    try:
+        store.check()
+    except ServiceError as error:
+        _log.warning("waiting for Redis", reason=str(error))
+        stopping.wait(_ASK_AGAIN_S)
+        return False
+    return True
 
 
 def is_ours(task: Task, store: Store) -> bool:

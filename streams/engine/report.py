@@ -95,6 +95,12 @@ def report_of(
     }
 
 
+def figures_of(holdings: Sequence[Holding]) -> list[Any]:
+    """Return MONITOR's newest figures, if one of the tasks is MONITOR's."""
+    latest = [getattr(holding.task.stage, "latest", None) for holding in holdings]
+    return [figure for each in latest if each is not None for figure in each()]
+
+
 def as_text(report: Mapping[str, Any]) -> str:
     """Return a report as the board holds it."""
     return json.dumps(report, separators=(",", ":"))

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from headrace.streams.engine.roles import RoleSpec
+from headrace.streams.engine.waits import Waits, call_in_words
 from headrace.streams.protocol.ports import Lost
 from headrace.streams.protocol.steps import UNBROKEN, Call, Hook, Steps, advance
 from headrace.streams.protocol.takeover import Ports, take_over
@@ -25,6 +26,9 @@ SLICE_S = 0.02
 A transaction is brought to its end first: the other tasks' commits use the same producer.
 """
 
+_TAKE_OVER, _CLAIM = "take-over", "claim"
+"""Who waits."""
+
 _log = structlog.get_logger("headrace.engine")
 
 
@@ -35,13 +39,18 @@ class TakeOvers:
     ----------
     role, ports
         What runs, and on what.
+    waits
+        Where it is noted for what a take-over waits.
     hook
-        Told each call's point; tests alone set one.
+        Told each call's point.
     """
 
-    def __init__(self, role: RoleSpec, ports: Ports, hook: Hook | None = None) -> None:
+    def __init__(
+        self, role: RoleSpec, ports: Ports, waits: Waits, hook: Hook | None = None
+    ) -> None:
         self._role = role
         self._ports = ports
+        self._waits = waits
         self._hook = hook
         self._wanted: list[Spec] = []
         self._steps: Steps[Task] | None = None
@@ -59,8 +68,9 @@ class TakeOvers:
 
     def clear(self) -> None:
         """Forget all: the partitions have been taken away."""
-        self._wanted.clear()
         self._abandon()
+        self._waits.end(_CLAIM)
+        self._wanted.clear()
 
     def advance(self) -> Task | None:
         """Go on for a moment; return a task that is taken over."""
@@ -73,13 +83,20 @@ class TakeOvers:
             while time.monotonic() < until or self._in_transaction:
                 assert self._steps is not None
                 assert self._call is not None
+                self._note(self._call.point)
                 self._call = advance(self._steps, self._call, self._hook)
         except StopIteration as end:
             return self._end(end.value)
         except Lost:  # somebody else claimed it: the group is polled before the next attempt
             _log.info("task is claimed by another", task=str(self._wanted[0].id))
+            self._waits.begin(_CLAIM, f"another worker, which claims {self._wanted[0].id} as well")
             self._abandon()
         return None
+
+    def _note(self, point: str) -> None:
+        """Note for what the take-over waits, if it stays at this call."""
+        if point != "log.wait":  # a pause between two answers of the same call
+            self._waits.begin(_TAKE_OVER, f"{call_in_words(point)}, for {self._wanted[0].id}")
 
     @property
     def _in_transaction(self) -> bool:
@@ -99,9 +116,11 @@ class TakeOvers:
         _log.info("taken over", task=str(task.spec.id), seconds=seconds, at=task.position.encode())
         self._wanted.pop(0)
         self._abandon()
+        self._waits.end(_CLAIM)
         return task
 
     def _abandon(self) -> None:
         if self._steps is not None:
             self._steps.close()
+        self._waits.end(_TAKE_OVER)
         self._steps = self._call = None

@@ -18,18 +18,18 @@ from typing import Any
 
 import structlog
 
-from headrace.schemas.errors import ServiceError
 from headrace.streams.engine.agents import Agents
 from headrace.streams.engine.bounds import Bounds
 from headrace.streams.engine.guard import STOPPED
 from headrace.streams.engine.holding import Holding, Notices, Work
 from headrace.streams.engine.keeper import Keeper
 from headrace.streams.engine.messages import grouped
-from headrace.streams.engine.models import LOOK_BACK_RECORDS, Follower
-from headrace.streams.engine.parts import Parts, is_ours
+from headrace.streams.engine.parts import Parts, is_ours, store_answers
 from headrace.streams.engine.report import Tallies, as_text, report_of
 from headrace.streams.engine.roles import RoleSpec
+from headrace.streams.engine.standstill import Standstill
 from headrace.streams.engine.takeovers import TakeOvers
+from headrace.streams.engine.waits import in_words, noting
 from headrace.streams.protocol.commit import commit
 from headrace.streams.protocol.inputs import Inputs
 from headrace.streams.protocol.ports import Lost, TaskId
@@ -51,6 +51,10 @@ _REPORT_S = 1.0
 _REPORT_LEAST_S = 0.01
 _DRAIN_S = 3.0
 _STOP_S = 10.0
+
+_CALLS, _GROUP, _MODEL = "the Kafka thread", "the group", "the model"
+"""Who waits."""
+_REJOIN = "its members, who have to rejoin before partitions are dealt out"
 
 _log = structlog.get_logger("headrace.engine")
 
@@ -81,10 +85,12 @@ class Worker:
         self._log = parts.log
         self._inputs = Inputs(parts.log)
         self._guard = parts.guard
-        self._hook = hook
+        self._waits = parts.guard.waits
+        self._hook = noting(self._waits, _CALLS, hook)
+        self._standstill = Standstill(parts.log, self._waits)
         keep = Keeper(parts.registry.put_snapshot)
         self._ports = Ports(parts.log, parts.store, parts.registry, keep)
-        self._take_overs = TakeOvers(role, self._ports, hook)
+        self._take_overs = TakeOvers(role, self._ports, self._waits, self._hook)
         self._agents = Agents(
             f"{role.group}-{slot}", [s.name for s in role.stages], self._process, parts.folder
         )
@@ -130,10 +136,11 @@ class Worker:
         stand = (role.version, self.state, learned_to, self.tallies)
         return {**report_of(self.name, *stand, self.holdings, self._log.lag), **self._extra}
 
-    def figures(self) -> list[Any]:
-        """Return MONITOR's newest figures, if this worker has it."""
-        found = [getattr(h.task.stage, "latest", None) for h in list(self.holdings.values())]
-        return [figure for latest in found if latest is not None for figure in latest()]
+    def stands(self) -> dict[str, Any]:
+        """Return the last report with what is waited for by now; from any thread."""
+        waits = self._waits.standing()
+        said = self.report["waits_for"] or in_words(waits)
+        return {**self.report, "waits_for": said, "waits": waits}
 
     def _start(self) -> None:
         threading.Thread(target=self._main, name="headrace-kafka", daemon=True).start()
@@ -154,12 +161,13 @@ class Worker:
         if not self._log.open(self._go_on):
             return False
         self._wait_for("Redis")
-        while not self._store_answers():
+        while not store_answers(self._parts.store, self._stopping):
             if not self._go_on():
                 return False
         self.state = "running"
         if self.follower is not None:
-            self._begin_following(self.follower)
+            self._models_at = self.follower.begin(self._log)
+        self._waits.begin(_GROUP, _REJOIN)
         self._log.join(self.role.topics, self._on_assign, self._on_gone)
         return True
 
@@ -172,22 +180,6 @@ class Worker:
         self.report = self._report()  # one that grew old would say that the process stands still
         self._guard.beat(working=False, progress=False)
         return not self._stopping.is_set()
-
-    def _store_answers(self) -> bool:
-        try:
-            self._parts.store.check()
-        except ServiceError as error:
-            _log.warning("waiting for Redis", reason=str(error))
-            self._stopping.wait(1)
-            return False
-        return True
-
-    def _begin_following(self, follower: Follower) -> None:
-        tp = (follower.topic, 0)
-        first, end = self._log.bounds(tp)
-        records = self._log.read(tp, max(first, end - LOOK_BACK_RECORDS), end)
-        follower.begin(records)
-        self._models_at = end
 
     def _leave(self) -> None:
         """Commit what the agents have, save what was learned, and leave the slot's place warm."""
@@ -213,6 +205,7 @@ class Worker:
     # -- a turn of the Kafka thread
 
     def _turn(self) -> None:
+        self._waits.end(_CALLS)
         fetched = self._fetch()
         self._take_over()
         self._hand_out()
@@ -270,8 +263,7 @@ class Worker:
         positions: dict[TopicPartition, int] = {}
         for holding in self.holdings.values():
             positions.update(holding.fetch_positions())
-        if self.follower is not None and self._models_at is not None:
-            positions[self.follower.topic, 0] = self._models_at
+        positions.update(self._followed())
         paused = [tp for holding in self.holdings.values() for tp in holding.paused()]
         self._inputs.assign(positions, paused)
 
@@ -329,12 +321,14 @@ class Worker:
 
     def _on_assign(self, assigned: Sequence[TopicPartition]) -> None:
         _log.info("assigned", partitions=[f"{topic}-{number}" for topic, number in assigned])
+        self._waits.end(_GROUP)
         self._drop_all()
         self._take_overs.want(self.role.tasks_of(set(assigned)))
 
     def _on_gone(self) -> None:
         """Drop all: what was not committed is processed again by whoever takes over."""
         _log.info("partitions taken away")
+        self._waits.begin(_GROUP, _REJOIN)
         self._drop_all()
 
     def _drop_all(self) -> None:
@@ -346,7 +340,8 @@ class Worker:
     # -- looking after what is idle, and saying how it stands
 
     def _look(self) -> None:
-        """See every few seconds that idle tasks' state is still there, and still ours."""
+        """See that nothing stands still, and that idle tasks' state is still there, and ours."""
+        self._standstill.look(self.holdings, self._followed())
         now = time.monotonic()
         if now < self._next_look_s:
             return
@@ -356,6 +351,16 @@ class Worker:
             if task.spec.stored and not holding.busy and not is_ours(task, self._parts.store):
                 task.lost = True
         self._drop_lost()
+
+    def _followed(self) -> dict[TopicPartition, int]:
+        """Return how far the announced models are read, and note if one is loading."""
+        if self.follower is None or self._models_at is None or not self.holdings:
+            return {}
+        if self.follower.loading:
+            self._waits.begin(_MODEL, "an announced state to be loaded", holds_up=False)
+        else:
+            self._waits.end(_MODEL)
+        return {(self.follower.topic, 0): self._models_at}
 
     def _report_if_due(self) -> None:
         if self.follower is not None and self.follower.failure is not None:

@@ -6,10 +6,9 @@ import time
 from collections.abc import Sequence
 from random import Random
 
-from headrace.app.running import scale_in
+from headrace.app.scaling import scale_in
 from headrace.app.supervision import FENCED
 from headrace.app.supervisor import Slot as Place
-from headrace.streams.engine.groups import Groups
 from headrace.streams.flow import ROLES
 from tests.faults.kinds import Kind, Struck, any_slot
 from tests.faults.trial import Trial
@@ -82,7 +81,8 @@ def _scale(trial: Trial, role: str, count: int) -> None:
     for number in set(range(count)) - have:
         trial.system.slot(role, number).start()
         places.append(Place(role, number))
-    scale_in(Groups(trial.system.services.kafka), trial.system.name, places)
+    system = trial.system
+    scale_in(system.services.kafka, system.plan, places, system.settings.transaction_ms)
 
 
 MOVES = (

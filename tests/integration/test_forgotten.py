@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
+from headrace.app.scaling import scale_in
+from headrace.app.supervisor import Slot as Place
 from headrace.streams.engine import forgotten
 from headrace.streams.engine.connection import Connection
 from headrace.streams.engine.forgotten import Slot, end_forgotten
+from headrace.streams.engine.roles import group_of
 from headrace.streams.engine.wire import connected, text
+from headrace.streams.plan import plan_of
 from headrace.streams.protocol.ports import Committed, Unstable
 from headrace.streams.records import TopicPartition
 from tests.integration.logs import KafkaCluster, Worker, all_of, stable
+from tests.services import fresh_name
+from tests.systems.flights import flights_plan
 
 pytestmark = pytest.mark.integration
 
@@ -148,6 +155,27 @@ def test_left_alone_the_next_one_decides(
         producer = forgotten._producer(wire, hung.slot)
         forgotten._pass_through(wire, hung.slot, producer, committed=True)
     assert seen(reader, out, source) == ([b"aborted"], {(source, 0): Committed(7, META)})
+
+
+@pytest.mark.usefixtures("credulous")
+def test_a_slot_that_is_scaled_in_leaves_nothing_open(
+    kafka: Connection, cluster: KafkaCluster
+) -> None:
+    """No worker of it starts any more that would end what a broker forgot."""
+    plan = flights_plan()
+    plan = plan_of(replace(plan.pipeline, name=fresh_name("flights")))
+    group = group_of(plan.name, "score")
+    source, out = cluster.make(), cluster.make(name=plan.topics.predictions)
+    reader = cluster.joined(group, "0", source)
+    cluster.started(group, "1", source)  # a slot with a past, and nothing to be ended
+    hung = Hung(kafka, group, source, out)
+    hung.slot = hung.slot.__class__(f"{group}-2", group, TIMEOUT_MS, lambda: {out: 1})
+    hung._name = text(hung.slot.transactional_id)
+    hung.make(committed=True, offset=7, value=b"late")
+    with pytest.raises(Unstable):
+        reader.log.committed([(source, 0)])
+    scale_in(kafka, plan, [Place("score", 0)], TIMEOUT_MS)
+    assert seen(reader, out, source) == ([b"late"], {(source, 0): Committed(7, META)})
 
 
 def test_a_slot_without_a_past_is_left_alone(kafka: Connection, group: str) -> None:

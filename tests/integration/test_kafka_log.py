@@ -266,6 +266,22 @@ def test_whoever_has_seen_no_broker_begins_nothing(cluster: KafkaCluster, group:
     assert stable(worker.log, [(source, 0)]) == {(source, 0): Committed(2)}
 
 
+def test_whoever_is_idle_hears_that_no_broker_was_there(
+    cluster: KafkaCluster, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What its last transaction decided may be forgotten; without one nothing can be."""
+    monkeypatch.setattr("headrace.streams.engine.log._HEAR_S", 0.0)
+    worker, source, out = committing(cluster, group)
+    worker.log._on_producer_error(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    worker.poll()
+    worker.log._away = False
+    transact(worker, values("a", topic=out), {(source, 0): Committed(1)})
+    worker.poll()
+    worker.log._on_producer_error(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    with pytest.raises(Dead, match="Kafka was away"):
+        worker.poll()
+
+
 def test_a_process_ends_what_the_broker_forgot_where_its_role_writes(
     kafka: Connection, cluster: KafkaCluster, group: str
 ) -> None:

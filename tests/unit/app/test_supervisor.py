@@ -86,6 +86,55 @@ def test_a_refused_worker_stops_all_with_its_code() -> None:
     assert all(post.process is None for post in supervisor.posts)
 
 
+TELLS = "from headrace.app.ending import tell_ending; tell_ending('{}'); raise SystemExit({})"
+
+
+def test_why_a_worker_refused_stands_in_our_own_output(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever reads what the supervisor says need not know where the worker's own log is."""
+    code = TELLS.format("The state is ahead of the log. Do this.", 3)
+    supervisor = Supervisor([ONE], lambda slot: python(code), said=lambda slot, line: None)
+    assert supervisor.run() == 3
+    assert supervisor.snapshot()["workers"]["score-0"]["reason"].startswith("The state is ahead")
+    out = capsys.readouterr().out
+    assert "worker refused to start" in out
+    assert "The state is ahead of the log. Do this." in out
+
+
+def test_why_a_worker_ended_is_said_each_time_anew() -> None:
+    codes = [TELLS.format("one", 1), "raise SystemExit(1)", STAYS]
+    reasons: list[str] = []
+    supervisor = Supervisor(
+        [ONE], lambda slot: python(codes[0] if len(codes) == 1 else codes.pop(0))
+    )
+
+    def done() -> bool:
+        (post,) = supervisor.posts
+        if post.backoff.restarts > len(reasons):
+            reasons.append(post.reason)
+        return len(reasons) == 2
+
+    until(done, supervisor)
+    assert reasons == ["one", ""]
+    assert supervisor._endings == {}
+
+
+def test_a_spare_says_why_it_ended_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_QUIET_S", 0.0)
+    spare = Spare(python("input(); " + TELLS.format("the spare refuses", 3)), str)
+    supervisor = Supervisor([ONE], lambda slot: python(STAYS), spare=spare)
+    killed: list[int] = []
+
+    def done() -> bool:
+        process = supervisor.posts[0].process
+        if process is not None and supervisor._ready is not None and not killed:
+            killed.append(process.pid)
+            process.kill()
+        return supervisor._verdict is not None
+
+    until(done, supervisor)
+    assert supervisor.posts[0].reason == "the spare refuses"
+
+
 def test_a_fenced_worker_is_not_restarted_and_the_others_go_on() -> None:
     starts: list[Slot] = []
 
