@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from headrace.app.repeats import Repeats
 from headrace.app.settings import Settings
 
 _QUIET = dict.fromkeys(
@@ -60,6 +61,7 @@ def configure_logs(settings: Settings, bound: Mapping[str, Any] | None = None) -
             ],
         )
     )
+    handler.addFilter(Repeats(handler.emit))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())

@@ -56,6 +56,7 @@ def client_settings(
         "bootstrap.servers": connection.brokers,
         "reconnect.backoff.max.ms": 1000,
         "log.connection.close": False,
+        "log_level": 2,  # what is worth a line comes to on_error too, and so into our own log
         "error_cb": on_error,
         **connection.security,
     }
