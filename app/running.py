@@ -29,7 +29,7 @@ from headrace.app.services import Services, StackAwayError, find_services
 from headrace.app.settings import Settings
 from headrace.app.stack.owner import owner_of
 from headrace.app.supervisor import Slot, Supervisor, WorkerCommand, slots_of
-from headrace.app.wiring import prepare
+from headrace.app.wiring import Prepared, prepare
 from headrace.schemas.errors import DeclarationError, HeadraceError, ServiceError
 from headrace.streams.load import load_pipeline
 from headrace.streams.plan import Plan, plan_of
@@ -62,8 +62,7 @@ def run_pipeline(
     for fault in unfaithful(plan):
         _log.warning(fault)
     slots = slots_of(score, join)
-    services = waiting(settings, partial(find_services, settings))
-    prepared = waiting(settings, partial(prepare, plan, settings, services))
+    services, prepared = waiting(settings, partial(_made_ready, plan, settings))
     created = [state.name for state in prepared.topic_states if state.created]
     _log.info("ready", version=prepared.version, topics_created=created)
     for state in prepared.topic_states:
@@ -87,16 +86,22 @@ def run_pipeline(
         return _supervise(plan, settings, services, supervisor, deliveries)
 
 
+def _made_ready(plan: Plan, settings: Settings) -> tuple[Services, Prepared]:
+    services = find_services(settings)
+    return services, prepare(plan, settings, services)
+
+
 def waiting(settings: Settings, do: Callable[[], T]) -> T:
     """Do something; wait meanwhile for an embedded stack that is starting, or being mended.
 
     What does not answer although nobody keeps it is said at once: there is nothing to wait for.
     """
+    own = settings.kafka_brokers is not None and settings.redis_url is not None
     while True:
         try:
             return do()
         except (ServiceError, StackAwayError) as error:
-            if owner_of(settings.data) is None:
+            if own or owner_of(settings.data) is None:
                 raise
             _log.warning("waiting for the embedded stack", reason=str(error))
             time.sleep(_LOOK_S)

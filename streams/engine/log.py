@@ -40,6 +40,7 @@ from headrace.streams.engine.forgotten import Slot, end_forgotten
 from headrace.streams.engine.guard import Guard
 from headrace.streams.engine.membership import fenced_membership
 from headrace.streams.engine.ranges import RangeReader
+from headrace.streams.engine.settled import have_settled
 from headrace.streams.engine.translation import FORBIDDEN, UNANSWERED, translated
 from headrace.streams.protocol.ports import Committed, Dead, Fenced, Unstable
 from headrace.streams.records import Emit, Record, TopicPartition
@@ -183,14 +184,7 @@ class KafkaLog:
         self._consumer.resume([Place(*tp) for tp in tps])
 
     def consume(self, limit: int, wait_s: float) -> list[Any]:
-        """Return messages that have arrived; wait for the first one only. Serves the callbacks.
-
-        Raises
-        ------
-        Dead
-            No broker was there for a while, and may have forgotten the last transaction's end:
-            a slot that is idle would else end it with its next commit only.
-        """
+        """Return messages that have arrived; wait for the first one only. Serves the callbacks."""
         self._hear_producer()
         messages: list[Any] = self._consumer.consume(limit, 0)
         if not messages and wait_s > 0:
@@ -200,6 +194,7 @@ class KafkaLog:
         return messages
 
     def _hear_producer(self) -> None:
+        """Hear that no broker was there: a slot that is idle must not wait for its next commit."""
         now = time.monotonic()
         if now - self._heard_s < _HEAR_S:
             return
@@ -266,19 +261,9 @@ class KafkaLog:
         }
 
     def _see_that_they_settle(self) -> None:
-        """Ask twice for the offsets of all that is assigned, pending ones or not."""
-        settings = {**self._settings, "group.id": self._group}
-        asker = Consumer({**settings, "isolation.level": "read_uncommitted"})
-        try:
-            answers = []
-            for pause_s in (self._timing.settled_s, 0):
-                with self._asking():
-                    places = asker.committed(self._unsettled, self._timing.stable_s)
-                answers.append([(place.offset, str(place.error)) for place in places])
-                time.sleep(pause_s)
-        finally:
-            asker.close()
-        if answers[0] != answers[1]:
+        with self._asking():
+            same = have_settled(self._settings, self._group, self._unsettled, self._timing)
+        if not same:
             raise Unstable(f"{self._group}: its offsets still move")
         self._unsettled = []
 
