@@ -45,6 +45,9 @@ _FOLLOWING = {
     "auto.offset.reset": "earliest",
     "session.timeout.ms": 10_000,  # so soon another takes the place of one that was killed
     "fetch.wait.max.ms": 500,
+    # Its threads log by our logger, which needs the interpreter; in a rebalance's callback this
+    # thread has that, and waits for one of them: a line then stops both for ever (seen).
+    "log_level": 2,
 }
 _POLL_S = 0.2
 _ASK_AGAIN_S = 2.0
@@ -176,7 +179,7 @@ class Courier:
     def _follow(self, stopping: Event) -> None:
         decoder = Decoder(SchemaIds(self._kafka), self._topic)
         what = f"{self._topic} could not be followed"
-        settings = {"group.id": self._group, **_FOLLOWING}
+        settings = {"group.id": self._group, "error_cb": _heard, **_FOLLOWING}
         with self._kafka.asking(what), self._kafka.consumer(settings) as consumer:
             consumer.subscribe([self._topic], on_revoke=self._on_gone, on_lost=self._on_gone)
             while not stopping.is_set():
@@ -250,6 +253,11 @@ class Courier:
                 self._gone = True
                 consumer.seek(TopicPartition(self._topic, 0, message.offset() or 0))
         consumer.resume(places)  # even if it is gone: the client keeps a pause until it comes back
+
+
+def _heard(error: KafkaError) -> None:
+    """Log an error outside of any call: what the client's own log would have said."""
+    _log.warning("kafka", reason=error.str(), kind=error.name())
 
 
 def _passes(error: KafkaError) -> bool:

@@ -22,5 +22,6 @@ def starts(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Starts:
 def test_no_partition_stands_still(starts: Starts, way: Way) -> None:
     """Before, a partition that was paused in one of three such starts was never read again."""
     for took in starts.start(way, ("score", "join")):
-        assert not took.still
+        if took.still:
+            pytest.fail(took.still)
         assert took.records >= EVENTS

@@ -31,6 +31,7 @@ from tests.integration.logs import (
     values,
 )
 from tests.services import fresh_name
+from tests.unit.engine.test_standstill import World
 
 pytestmark = pytest.mark.integration
 
@@ -95,6 +96,29 @@ def test_a_pause_outlives_an_assignment_unless_the_inputs_end_it(
     assert len(worker.messages) == 2  # the client has it paused yet
     inputs.assign({(topic, 0): 1})
     assert poll_until(worker, 3)[2:] == [(topic, b"1")]
+
+
+def test_input_that_is_not_fetched_is_seen_and_control_records_are_none(
+    cluster: KafkaCluster, group: str
+) -> None:
+    topic = cluster.make()
+    worker = joined(cluster, group, "0", topic)
+    writer = cluster.started(group, "1", topic)
+    transact(writer, values("a", topic=topic))
+    worker.log.assign({(topic, 0): 0})
+    assert poll_until(worker, 1) == [(topic, b"a")]
+    ends: Any = worker.log
+    world = World(ends, topic, at=1)
+    assert world.passes(12) == []  # the end lies behind the transaction's marker
+    worker.log.pause([(topic, 0)])  # as a client that has lost the partition would
+    transact(writer, values("b", topic=topic))
+    assert world.passes(12) == [
+        f"p/v1/join/0: records of {topic}-0 from 1 on, which are not fetched"
+    ]
+    worker.log.resume([(topic, 0)])
+    assert poll_until(worker, 2)[1:] == [(topic, b"b")]
+    world.receive(topic, 2)
+    assert world.passes(1) == []
 
 
 def test_a_position_that_retention_has_cut_is_refused(cluster: KafkaCluster, group: str) -> None:
