@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ from tests.systems.shop import PIPELINE
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(400)]
 
 LIMIT_S = 90.0
+_AT = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 class Run:
@@ -74,12 +76,13 @@ class Run:
 
     def answers_an_event(self) -> None:
         """Publish an event, and wait until it has its prediction."""
+        self.wait_until(lambda: "worker started" in self.said(), "no worker is started")
         services = find_services(self.settings)
         self._published += 1
         name = f"o{self._published}"
         with Publisher(self.plan, services.kafka) as publisher:
             order = self.plan.pipeline.events.event
-            publisher.event(order(id=name, shop="a", at="2024-01-01T00:00:00Z", price=1.0))
+            publisher.event(order(id=name, shop="a", at=_AT, price=1.0))
 
         def has_come() -> bool:
             try:
