@@ -195,10 +195,9 @@ class KafkaLog:
 
     def _hear_producer(self) -> None:
         """Hear that no broker was there: a slot that is idle must not wait for its next commit."""
-        now = time.monotonic()
-        if now - self._heard_s < _HEAR_S:
+        if time.monotonic() - self._heard_s < _HEAR_S:
             return
-        self._heard_s = now
+        self._heard_s = time.monotonic()
         self._do("poll", lambda: self._producer.poll(0))
         if self._away and self._used:
             raise self._was_away()

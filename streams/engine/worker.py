@@ -53,7 +53,6 @@ _DRAIN_S = 3.0
 _STOP_S = 10.0
 
 _CALLS, _GROUP, _MODEL = "the Kafka thread", "the group", "the model"
-"""Who waits."""
 _REJOIN = "its members, who have to rejoin before partitions are dealt out"
 
 _log = structlog.get_logger("headrace.engine")
@@ -131,16 +130,14 @@ class Worker:
 
     def _report(self) -> dict[str, Any]:
         """Return how the worker stands, as the board and the health endpoint show it."""
-        role, follower = self.role, self.follower
-        learned_to = None if follower is None else follower.served.learned_to
-        stand = (role.version, self.state, learned_to, self.tallies)
+        learned_to = None if self.follower is None else self.follower.served.learned_to
+        stand = (self.role.version, self.state, learned_to, self.tallies)
         return {**report_of(self.name, *stand, self.holdings, self._log.lag), **self._extra}
 
     def stands(self) -> dict[str, Any]:
         """Return the last report with what is waited for by now; from any thread."""
-        waits = self._waits.standing()
-        said = self.report["waits_for"] or in_words(waits)
-        return {**self.report, "waits_for": said, "waits": waits}
+        waits, said = self._waits.standing(), self.report["waits_for"]
+        return {**self.report, "waits_for": said or in_words(waits), "waits": waits}
 
     def _start(self) -> None:
         threading.Thread(target=self._main, name="headrace-kafka", daemon=True).start()
@@ -356,10 +353,10 @@ class Worker:
         """Return how far the announced models are read, and note if one is loading."""
         if self.follower is None or self._models_at is None or not self.holdings:
             return {}
-        if self.follower.loading:
-            self._waits.begin(_MODEL, "an announced state to be loaded", holds_up=False)
-        else:
+        if not self.follower.loading:
             self._waits.end(_MODEL)
+        else:
+            self._waits.begin(_MODEL, "an announced state to load", holds_up=False)
         return {(self.follower.topic, 0): self._models_at}
 
     def _report_if_due(self) -> None:
