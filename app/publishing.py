@@ -22,7 +22,7 @@ from headrace.streams.engine.pace import (
     publish_in_step,
     publish_paced,
 )
-from headrace.streams.engine.publisher import Publisher
+from headrace.streams.engine.publisher import Publisher, control_records_fault
 from headrace.streams.ordering import Ordering
 from headrace.streams.outgoing import Outgoing
 from headrace.streams.plan import Plan
@@ -79,6 +79,7 @@ def publish_files(
 
     try:
         with Publisher(plan, find_kafka(settings), on_sent) as publisher:
+            _check_topics(publisher, pace)
             if checked:
                 _check_order(publisher, files, pace)
             begun = time.monotonic()
@@ -103,6 +104,13 @@ def _published(plan: Plan, last: Progress, seconds: float, pace: Pace) -> str:
     if pace.in_step is not None:
         said += f", in step: {last.slices:,} slices, learned to {last.learned_to:,}"
     return f"{said}."
+
+
+def _check_topics(publisher: Publisher, pace: Pace) -> None:
+    """Refuse to publish in step into topics in which barriers may not be written."""
+    closed = publisher.closed_topics()
+    if closed and pace.in_step is not None:
+        raise InputError(control_records_fault(publisher.plan.name, closed))
 
 
 def _check_order(publisher: Publisher, files: Files, pace: Pace) -> None:

@@ -17,6 +17,9 @@ BY_MODEL = "by the model"
 """Stands for the decision of a model that decides itself. Before, a threshold of ours was asked in
 its place: such a declaration has become another version."""
 
+_LEFT_OUT = frozenset({"place", "control_records"})
+"""Where a declaration stands, and what is written beside the data: no state depends on them."""
+
 _PARTS = {
     "name": "the name",
     "events": "the events",
@@ -119,7 +122,7 @@ def _plain(value: Any) -> Any:
         source = hashlib.sha256(inspect.getsource(value).encode()).hexdigest()
         return [value.__module__, value.__qualname__, source]
     if is_dataclass(value):
-        shown = [each.name for each in fields(value) if each.name != "place"]
+        shown = [each.name for each in fields(value) if each.name not in _LEFT_OUT]
         return [type(value).__name__, {name: _plain(getattr(value, name)) for name in shown}]
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]

@@ -106,6 +106,9 @@ class Source(_Declared):
         The topic, if it is not ``<pipeline>.events``.
     format
         ``json`` or ``avro`` (Confluent wire format).
+    control_records
+        Whether our publisher may write control records into a topic that is not the pipeline's own.
+        They have headers alone; other readers of the topic see records without key and value.
     """
 
     event: type[Event]
@@ -116,6 +119,7 @@ class Source(_Declared):
     skew: str = "5m"
     topic: str | None = None
     format: Literal["json", "avro"] = "json"
+    control_records: bool = False
     place: str = _PLACE
 
 
@@ -144,6 +148,8 @@ class Labels(_Declared):
         The topic, if it is not ``<pipeline>.labels``.
     format
         ``json`` or ``avro``.
+    control_records
+        As for :class:`Source`.
     """
 
     label: type[Event]
@@ -155,6 +161,7 @@ class Labels(_Declared):
     ahead: str | None = None
     topic: str | None = None
     format: Literal["json", "avro"] = "json"
+    control_records: bool = False
     place: str = _PLACE
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 from types import TracebackType
 
@@ -19,6 +19,7 @@ from headrace.streams.records import BARRIER, WATERMARK
 from headrace.streams.stages.barriers import NAME_CHARS_MAX
 from headrace.streams.stages.repetitions import source_header
 from headrace.streams.subjects import input_schemas
+from headrace.streams.topics import topics_of
 from headrace.streams.watermark import advance, fresh_clock
 
 _DELIVERY_S = 30.0
@@ -162,6 +163,19 @@ class Publisher:
         watermark, ahead_ms = self._clocks[1][0] or 0, self.plan.label_ahead_ms
         return watermark if ahead_ms is None else max(watermark, label.time_ms - ahead_ms)
 
+    def closed_topics(self) -> list[str]:
+        """Return the input topics into which no control records may be written.
+
+        They are not the pipeline's own, and its declaration does not allow it.
+        """
+        own = topics_of(self.plan.name)
+        declared = (self.plan.pipeline.events, self.plan.pipeline.labels)
+        return [
+            topic
+            for (topic, _), source in zip(self._partitions, declared, strict=False)
+            if topic not in own and not getattr(source, "control_records", False)
+        ]
+
     def barrier(self, name: str) -> None:
         """Publish a barrier: what was published before has been learned when LEARN announces it.
 
@@ -169,9 +183,17 @@ class Publisher:
         ----------
         name
             A name that nobody else uses, of at most 256 characters.
+
+        Raises
+        ------
+        InputError
+            The name cannot be one, or a topic is not the pipeline's own.
         """
         if not 0 < len(name) <= NAME_CHARS_MAX:
             raise InputError(f"A barrier's name has 1 to {NAME_CHARS_MAX} characters, not {name!r}")
+        closed = self.closed_topics()
+        if closed:
+            raise InputError(control_records_fault(self.plan.name, closed))
         self._tell_all([(BARRIER, name.encode())])
         self.flush()
 
@@ -181,6 +203,7 @@ class Publisher:
         Less the lateness, and by the watermark of what this publisher has published: so it must be
         the only one, or the one that is behind. Partitions to which no entity belongs hear by it
         how far time has come, and what waits for them can be let go. Barriers promise the same.
+        Nothing is written into topics of others (:meth:`closed_topics`).
         """
         self._tell_all([])
 
@@ -192,11 +215,12 @@ class Publisher:
 
     def _tell_all(self, said: Headers) -> None:
         """Write a record without value to every partition, behind what was sent before."""
+        closed = self.closed_topics()
         for (topic, count), clock in zip(self._partitions, self._clocks, strict=False):
             headers = list(said)
             if clock[0] is not None:
                 headers.append((WATERMARK, str(clock[0]).encode()))
-            for partition in range(count if headers else 0):
+            for partition in range(count if headers and topic not in closed else 0):
                 self._produce(topic, partition, None, None, headers)
 
     def flush(self) -> None:
@@ -291,3 +315,13 @@ class Publisher:
             raise ServiceError(
                 f"Kafka at {self.kafka.brokers} did not take {count} records ({said}). {again}"
             )
+
+
+def control_records_fault(pipeline: str, topics: Sequence[str]) -> str:
+    """Return why no barrier can be written, and what would allow it."""
+    verb = "are" if len(topics) > 1 else "is"
+    return (
+        f"{pipeline}: {' and '.join(topics)} {verb} not the pipeline's own, and a barrier is a record without key and value, which all who read the topic see."
+        " If they can pass over such records, declare it: Source(..., control_records=True), and"
+        " Labels(...) likewise. Otherwise publish without --in-step."
+    )

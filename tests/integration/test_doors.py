@@ -210,6 +210,29 @@ def test_what_was_published_is_read_as_the_stages_will(kafka: Connection, format
     assert sorted(decoded, key=lambda event: event.at) == [ride(n) for n in range(20)]  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("allowed", [False, True])
+def test_a_topic_of_others_is_given_events_alone_unless_it_is_allowed(
+    kafka: Connection, allowed: bool
+) -> None:
+    """An event of others' topic has a value; a control record has none, and they would see it."""
+    base = plan().pipeline
+    theirs = fresh_name("shop.rides")
+    events = replace(base.events, topic=theirs, control_records=allowed)
+    made = created(kafka, plan_of(replace(base, name=fresh_name("rides"), events=events)))
+    with Publisher(made, kafka) as publisher:
+        *_, last = publish_flat_out(publisher, interleaved(made, [ride(n) for n in range(50)], []))
+        assert last.done
+        assert publisher.closed_topics() == ([] if allowed else [theirs])
+        if allowed:
+            publisher.barrier("first")
+        else:
+            with pytest.raises(InputError, match=rf"{theirs} is not the pipeline's own.*True"):
+                publisher.barrier("first")
+    values = [m.value() for m in Reading(kafka, theirs)._messages()]
+    assert sum(value is not None for value in values) == 50
+    assert any(value is None for value in values) == allowed
+
+
 def test_a_barrier_lies_behind_everything_in_each_input_partition(kafka: Connection) -> None:
     made = created(kafka, plan())
     with Publisher(made, kafka) as publisher:

@@ -92,6 +92,8 @@ CHANGES: dict[type, dict[str, Any]] = {
 """Another value of each parameter."""
 
 ELSEWHERE: dict[type, set[str]] = {
+    Source: {"control_records"},  # tests/integration/test_doors.py: what a publisher writes
+    Labels: {"control_records"},  # same
     Monitor: {"pace"},  # tests/unit/stages: when what is emitted
     Alarms: {"segments"},  # tests/unit/alarms/test_lookout.py: what detectors are handed
     Pipeline: {"retention"},  # test_retention.py
