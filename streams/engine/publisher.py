@@ -321,7 +321,8 @@ def control_records_fault(pipeline: str, topics: Sequence[str]) -> str:
     """Return why no barrier can be written, and what would allow it."""
     verb = "are" if len(topics) > 1 else "is"
     return (
-        f"{pipeline}: {' and '.join(topics)} {verb} not the pipeline's own, and a barrier is a record without key and value, which all who read the topic see."
+        f"{pipeline}: {' and '.join(topics)} {verb} not the pipeline's own, and a barrier is a"
+        " record without key and value, which all who read the topic see."
         " If they can pass over such records, declare it: Source(..., control_records=True), and"
         " Labels(...) likewise. Otherwise publish without --in-step."
     )
