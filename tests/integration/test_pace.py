@@ -55,7 +55,10 @@ def test_when_counts_stop_the_rest_is_said(shop: Shop, stack: Stack) -> None:
         events, labels = shop.folder / "e0.jsonl", shop.folder / "l0.jsonl"
         more = [json.loads(line) for line in events.read_text().splitlines()]
         events.write_text("".join(json.dumps({**e, "id": f"more-{e['id']}"}) + "\n" for e in more))
-        shop.headrace("publish", str(shop.file), "--events", str(events), "--labels", str(labels))
+        files = ("--events", str(events), "--labels", str(labels))
+        shop.headrace(
+            "publish", str(shop.file), *files, "--again"
+        )  # the labels are those of before
 
         def newest() -> Any:
             found = read(shop.kafka, shop.topics, "metrics")
