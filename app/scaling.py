@@ -51,16 +51,8 @@ def scale_in(kafka: Connection, plan: Plan, places: Sequence[Place], transaction
 
 def _let_leave(groups: Groups, group: str, wanted: set[str]) -> None:
     gone = [name for name in groups.members(group) if name and name not in wanted]
-    if not gone:
-        return
-    if groups.let_leave(group, gone):
+    if gone and groups.let_leave(group, gone):
         _log.info("scaled in: members taken out of the group", group=group, members=gone)
-    else:
-        _log.warning(
-            "scaled in: members of the last run leave when their session ends",
-            group=group,
-            members=gone,
-        )
 
 
 class _Written:

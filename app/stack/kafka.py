@@ -100,12 +100,15 @@ class Kafka(Part):
 
     def _launch(self, port: int) -> None:
         (self._home / "tmp").mkdir(parents=True, exist_ok=True)
-        values = {"port": port, "controller": free_port(), "logs": self._home / "log"}
-        self._properties.write_text(_PROPERTIES.format(host=LOOPBACK, **values), "utf-8")
+        self._write_properties(port)
         if not (self._home / "log" / "meta.properties").exists():
             self._format()
         command = self._command("kafka.Kafka", str(self._properties))
         self.process.start(command, cwd=self._home, env=_environment())
+
+    def _write_properties(self, port: int) -> None:
+        values = {"port": port, "controller": free_port(), "logs": self._home / "log"}
+        self._properties.write_text(_PROPERTIES.format(host=LOOPBACK, **values), "utf-8")
 
     def _format(self) -> None:
         command = self._command(

@@ -25,7 +25,17 @@ import structlog
 
 from headrace.schemas.errors import ServiceError
 from headrace.streams.engine.connection import Connection
-from headrace.streams.engine.wire import Address, Answer, Wire, can_ask, compact, connected, text
+from headrace.streams.engine.translation import FORBIDDEN
+from headrace.streams.engine.wire import (
+    Address,
+    Answer,
+    Wire,
+    compact,
+    connected,
+    error_text,
+    obstacle,
+    text,
+)
 
 FIND_COORDINATOR, API_VERSIONS, INIT_PRODUCER_ID = 10, 18, 22
 ADD_PARTITIONS, ADD_OFFSETS, END_TRANSACTION, DESCRIBE_TRANSACTIONS = 24, 25, 26, 65
@@ -49,6 +59,8 @@ _UNKNOWN_ID = 105
 _NOT_YET = frozenset({14, 15, 16})
 """The coordinator loads, is not there, or is another."""
 _FENCED = frozenset({47, 90})
+_NOT_ATTEMPTED = 55
+"""Of a partition: another one's error is the cause."""
 
 _log = structlog.get_logger("headrace.kafka")
 
@@ -73,10 +85,10 @@ class Slot:
     partitions: Callable[[], Mapping[str, int]]
 
 
-BY_SASL = (
-    "these requests cannot be made by SASL. If a worker says for long, after a broker's death, that"
-    " its offsets are not to be had yet, end the transaction that hangs:"
-    " `kafka-transactions.sh find-hanging`, then `abort` (docs/reliability.md)."
+BY_HAND = (
+    "If a worker says for long, after a broker's death, that its offsets are not to be had yet, end"
+    " the transaction that hangs: `kafka-transactions.sh find-hanging`, then `abort`"
+    " (docs/reliability.md)."
 )
 
 
@@ -84,16 +96,16 @@ class _Refused(Exception):
     """An answer with an error of Kafka's protocol."""
 
     def __init__(self, what: str, code: int) -> None:
-        super().__init__(f"{what}: error code {code} of Kafka's protocol")
+        super().__init__(f"{what}: {error_text(code)}")
         self.code = code
 
 
 def end_forgotten(kafka: Connection, slot: Slot) -> bool:
     """Mark what the slot's last transaction decided in all partitions that it may have written.
 
-    Where a broker is too old for it nothing is done: it has not this fault. Where it can only be
-    asked by SASL, or does not permit it, that is said. Who has taken the slot meanwhile does it for
-    us.
+    Where a broker is too old for it nothing is done: it has not this fault. Where it cannot be
+    asked (:func:`~headrace.streams.engine.wire.obstacle`), or does not permit it, that is said. Who
+    has taken the slot meanwhile does it for us.
 
     Returns
     -------
@@ -105,8 +117,9 @@ def end_forgotten(kafka: Connection, slot: Slot) -> bool:
     ServiceError
         Kafka does not answer, or not yet: to be tried again.
     """
-    if not can_ask(kafka.security):
-        _log.warning("forgotten transactions are not looked for", reason=BY_SASL)
+    if hindrance := obstacle(kafka.security):
+        reason = f"{hindrance}. {BY_HAND}"
+        _log.warning("forgotten transactions are not looked for", reason=reason)
         return False
     what = f"Kafka at {kafka.brokers}: {slot.transactional_id} could not be looked at"
     try:
@@ -114,11 +127,19 @@ def end_forgotten(kafka: Connection, slot: Slot) -> bool:
     except _Refused as refusal:
         if refusal.code in _NOT_YET or refusal.code == _CONCURRENT:
             raise ServiceError(f"{what}: {refusal}.") from refusal
-        log = _log.info if refusal.code in _FENCED else _log.warning
-        log("forgotten transactions are not looked for", reason=str(refusal))
+        _say(refusal)
         return refusal.code in _FENCED
     except (OSError, struct.error, ValueError) as failure:
         raise ServiceError(f"{what} ({failure}).") from failure
+
+
+def _say(refusal: _Refused) -> None:
+    if refusal.code in _FENCED:
+        _log.info("forgotten transactions are not looked for", reason=str(refusal))
+        return
+    remedy = " Grant it (docs/operations.md, Permissions)." if refusal.code in FORBIDDEN else ""
+    reason = f"{refusal}.{remedy} {BY_HAND}"
+    _log.warning("forgotten transactions are not looked for", reason=reason)
 
 
 def _end_at(coordinator: Address, security: Mapping[str, str], slot: Slot) -> bool:
@@ -236,7 +257,8 @@ def _error_of_any(answer: Answer) -> int:
             found.append(error)
     errors = [error for error in found if error]
     lasting = [error for error in errors if error != _CONCURRENT]
-    return next(iter(lasting or errors), 0)
+    causes = [error for error in lasting if error != _NOT_ATTEMPTED]
+    return next(iter(causes or lasting or errors), 0)
 
 
 def _asked(

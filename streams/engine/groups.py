@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import structlog
 from confluent_kafka import (
     ConsumerGroupState,
     ConsumerGroupTopicPartitions,
@@ -19,10 +20,11 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from headrace.schemas.errors import ServiceError
 from headrace.streams.engine.connection import REQUEST_S, Connection
 from headrace.streams.engine.leaving import let_leave
-from headrace.streams.engine.wire import Address, can_ask
+from headrace.streams.engine.wire import Address, obstacle
 from headrace.streams.protocol.ports import Committed
 
 _LOG = logging.getLogger("headrace.kafka")
+_log = structlog.get_logger("headrace.kafka")
 _PAUSE_S = 0.2
 _NOT_YET = frozenset(
     {
@@ -71,11 +73,14 @@ class Groups:
         Returns
         -------
         bool
-            False where the broker can only be asked by SASL: they leave when their session ends.
+            False where the broker cannot be asked so (that is logged, with the reason): they
+            leave when their session ends.
         """
         if not instances:
             return True
-        if not can_ask(self._kafka.security):
+        if hindrance := obstacle(self._kafka.security):
+            said = "members leave the group when their session ends"
+            _log.warning(said, group=group, members=list(instances), reason=hindrance)
             return False
         found = self._described(group)
         if found is not None:

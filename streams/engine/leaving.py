@@ -12,7 +12,7 @@ import struct
 from collections.abc import Mapping, Sequence
 
 from headrace.schemas.errors import ServiceError
-from headrace.streams.engine.wire import Address, Answer, connected, text
+from headrace.streams.engine.wire import Address, Answer, connected, error_text, text
 
 _LEAVE_GROUP = 13
 _VERSION = 3
@@ -30,7 +30,7 @@ def let_leave(
     coordinator
         The group's coordinator.
     security
-        librdkafka's settings; ``security.protocol`` and ``ssl.*`` of them are read.
+        librdkafka's settings, such as have no :func:`~headrace.streams.engine.wire.obstacle`.
     group
         The consumer group.
     instances
@@ -49,7 +49,7 @@ def let_leave(
         raise ServiceError(f"{what} ({failure}).") from failure
     refused = [f"{name} ({code})" for name, code in members.items() if code not in _HARMLESS]
     if error not in _HARMLESS:
-        raise ServiceError(f"{what}: error code {error} of Kafka's protocol.")
+        raise ServiceError(f"{what}: {error_text(error)}.")
     if refused:
         raise ServiceError(f"{what}: {', '.join(refused)} (error codes of Kafka's protocol).")
 

@@ -8,12 +8,26 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 
+import structlog
+
 from headrace.schemas.errors import ServiceError
 from headrace.streams.engine.connection import REQUEST_S, Connection
-from headrace.streams.engine.wire import Address, Answer, can_ask, connected, text
+from headrace.streams.engine.wire import Address, Answer, connected, error_text, obstacle, text
 
 _DESCRIBE_LOG_DIRS = 35
 _VERSION = 1
+
+_log = structlog.get_logger("headrace.kafka")
+
+
+class _NotPermittedError(Exception):
+    """The user may not ask for sizes."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the user may not ask for them: grant Describe on the cluster"
+            " (docs/operations.md, Permissions)"
+        )
 
 
 def topic_bytes(kafka: Connection, partitions: Mapping[str, int]) -> dict[str, int] | None:
@@ -27,19 +41,26 @@ def topic_bytes(kafka: Connection, partitions: Mapping[str, int]) -> dict[str, i
     Returns
     -------
     dict or None
-        By topic; None where brokers can only be asked by SASL.
+        By topic; None where brokers cannot be asked, see
+        :func:`~headrace.streams.engine.wire.obstacle`, or where one does not permit it: both are
+        logged.
 
     Raises
     ------
     ServiceError
         A broker does not answer, or refuses.
     """
-    if not can_ask(kafka.security):
+    if hindrance := obstacle(kafka.security):
+        _log.warning("sizes of topics are not known", reason=hindrance)
         return None
     biggest: dict[tuple[str, int], int] = {}
-    for broker in _brokers(kafka):
-        for place, size in _asked(kafka, broker, partitions):
-            biggest[place] = max(size, biggest.get(place, 0))
+    try:
+        for broker in _brokers(kafka):
+            for place, size in _asked(kafka, broker, partitions):
+                biggest[place] = max(size, biggest.get(place, 0))
+    except _NotPermittedError as refusal:
+        _log.warning("sizes of topics are not known", reason=str(refusal))
+        return None
     sizes = dict.fromkeys(partitions, 0)
     for (topic, _), size in biggest.items():
         sizes[topic] += size
@@ -70,13 +91,23 @@ def _asked(
 
 
 def _sizes(answer: Answer) -> Iterator[tuple[tuple[str, int], int]]:
-    """Go through an answer: places with their sizes, in bytes."""
+    """Go through an answer: places with their sizes, in bytes.
+
+    Raises
+    ------
+    _NotPermittedError
+        The answer is empty.
+    ValueError, struct.error
+        A folder is out of order, or the answer ends before.
+    """
     _, folders = answer.read("ii")
+    if folders == 0:  # of this version's answer the only sign: every broker has a folder
+        raise _NotPermittedError
     for _ in range(folders):
         error = answer.number("h")
         answer.text()
         if error:
-            raise ValueError(f"error code {error} of Kafka's protocol")
+            raise ValueError(error_text(error))
         for _ in range(answer.number("i")):
             topic = answer.text()
             for _ in range(answer.number("i")):

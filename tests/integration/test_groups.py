@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from confluent_kafka import Consumer
+from structlog.testing import capture_logs
 
 from headrace.schemas.errors import ServiceError
 from headrace.streams.engine.connection import Connection
@@ -87,8 +88,13 @@ def test_offsets_are_set_once_nobody_is_there(kafka: Connection, members: Member
     assert groups.bounds(list(wanted)) == {(topic, 0): (0, 0), (topic, 1): (0, 0)}
 
 
-def test_by_sasl_nothing_is_asked(kafka: Connection) -> None:
+def test_by_a_mechanism_that_is_not_spoken_nothing_is_asked(kafka: Connection) -> None:
     groups = Groups(kafka)
     groups._kafka = Connection(kafka.brokers, {"security.protocol": "SASL_SSL"})
-    assert not groups.let_leave("g", ["a"])
-    assert groups.let_leave("g", [])
+    with capture_logs() as logs:
+        assert not groups.let_leave("g", ["a"])
+        assert groups.let_leave("g", [])
+    (line,) = logs
+    assert line["event"] == "members leave the group when their session ends"
+    assert (line["log_level"], line["members"]) == ("warning", ["a"])
+    assert line["reason"].startswith("sasl.mechanisms=GSSAPI is none of")

@@ -164,13 +164,14 @@ def test_nothing_is_begun_where_nothing_can_have_been_forgotten(replies: Replies
     assert not made.bodies(forgotten.INIT_PRODUCER_ID)
 
 
-def test_by_sasl_nothing_is_asked_and_that_is_said() -> None:
+def test_by_a_mechanism_that_is_not_spoken_nothing_is_asked_and_that_is_said() -> None:
+    security = {"security.protocol": "SASL_SSL", "sasl.mechanisms": "OAUTHBEARER"}
     with capture_logs() as logs:
-        end_forgotten(Connection("127.0.0.1:1", {"security.protocol": "SASL_SSL"}), SLOT)
+        end_forgotten(Connection("127.0.0.1:1", security), SLOT)
     (line,) = logs
     assert line["log_level"] == "warning"
     assert line["event"] == "forgotten transactions are not looked for"
-    assert "cannot be made by SASL" in line["reason"]
+    assert line["reason"].startswith("sasl.mechanisms=OAUTHBEARER is none of PLAIN, SCRAM")
     assert "kafka-transactions.sh find-hanging" in line["reason"]
 
 
@@ -220,6 +221,18 @@ def test_nothing_is_waited_for_without_end(stuck: int, monkeypatch: pytest.Monke
     }[stuck]
     with broker({stuck: never}) as made, pytest.raises(ServiceError, match="error code 51"):
         end_forgotten(made.kafka, SLOT)
+
+
+def test_the_cause_is_named_and_not_what_was_not_attempted_for_it() -> None:
+    partitions = struct.pack(">iihihih", 3, 0, 55, 1, 29, 2, 51)
+    answer = struct.pack(">ii", 0, 1) + text("out") + partitions
+    with broker({forgotten.ADD_PARTITIONS: answer}) as made, capture_logs() as logs:
+        end_forgotten(made.kafka, SLOT)
+    (line,) = logs
+    assert line["reason"].startswith(
+        "AddPartitionsToTxn: error code 29 of Kafka's protocol, Broker: Topic authorization failed."
+        " Grant it (docs/operations.md, Permissions)."
+    )
 
 
 def test_nobody_there_is_one_sentence() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from headrace.schemas.errors import ServiceError
 from headrace.streams.engine import leaving
 from headrace.streams.engine.leaving import let_leave
-from headrace.streams.engine.wire import Address, Answer, can_ask
+from headrace.streams.engine.wire import Address, Answer
 
 
 def text(value: str) -> bytes:
@@ -92,9 +92,3 @@ def test_no_answer_is_mistaken_or_endless(found: bytes) -> None:
     except (struct.error, ValueError):
         return
     assert len(members) <= len(found)
-
-
-def test_only_sasl_cannot_be_spoken() -> None:
-    assert can_ask({})
-    assert can_ask({"security.protocol": "SSL"})
-    assert not can_ask({"security.protocol": "SASL_SSL"})

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from headrace.app.storage import storage_table
-from headrace.streams.engine.sizes import _sizes
+from headrace.streams.engine.sizes import _NotPermittedError, _sizes
 from headrace.streams.engine.wire import Answer, text
 
 STORAGE: dict[str, Any] = {
@@ -67,7 +67,12 @@ def test_a_folder_that_is_out_of_order_is_no_size() -> None:
         list(_sizes(Answer(body)))
 
 
+def test_an_answer_without_any_folder_means_that_nothing_is_permitted() -> None:
+    with pytest.raises(_NotPermittedError, match="grant Describe on the cluster"):
+        list(_sizes(Answer(struct.pack(">ii", 0, 0))))
+
+
 @given(st.binary(max_size=80))
 def test_any_answer_about_sizes_ends(body: bytes) -> None:
-    with suppress(struct.error, ValueError):
+    with suppress(struct.error, ValueError, _NotPermittedError):
         list(_sizes(Answer(body)))
