@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 SCHEMAS_TOPIC = "_headrace-schemas"
 BARRIER = "headrace-barrier"
+BARRIER_SOURCE = "headrace-barrier-source"
 SOURCE = "headrace-source"
 WATERMARK = "headrace-watermark"
 

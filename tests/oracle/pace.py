@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tests.oracle import facts
-from tests.oracle.logs import BARRIER, LogRecord, Logs
+from tests.oracle.logs import BARRIER, BARRIER_SOURCE, LogRecord, Logs
 from tests.oracle.report import Report
 from tests.oracle.scoring import Truth
 
@@ -17,10 +17,15 @@ STEP = "step", 0
 
 
 class _Count(NamedTuple):
-    """A record of the counts: whose it is (None: a barrier, which has all written), and when."""
+    """A record of the counts.
+
+    ``source`` says whose counts it has (None: a barrier, which has all written), ``writer`` who
+    has written it: whoever passes a barrier on has spoken, too, and waits from then on.
+    """
 
     offset: int
     source: tuple[str, int] | None
+    writer: tuple[str, int] | None
     timestamp_ms: int
 
 
@@ -30,7 +35,7 @@ def check_pace(logs: Logs, truth: Truth, report: Report) -> None:
     offsets = [count.offset for count in counts]
     by_source: defaultdict[Any, list[_Count]] = defaultdict(list)
     for count in counts:
-        by_source[count.source].append(count)
+        by_source[count.writer].append(count)
     before: dict[bytes | None, dict[str, Any]] = {}
     for _, record in logs.of("metrics"):
         said = truth.schemas.decode(record.value or b"", logs.topics["metrics"])
@@ -50,12 +55,14 @@ def check_pace(logs: Logs, truth: Truth, report: Report) -> None:
 
 def _count(record: LogRecord, truth: Truth, logs: Logs) -> _Count:
     if record.is_control:
-        name = dict(record.headers).get(BARRIER) or b""
-        source = STEP if name.startswith(b"step:") else None
-        return _Count(record.offset, source, record.timestamp_ms)
+        headers = dict(record.headers)
+        source = STEP if (headers.get(BARRIER) or b"").startswith(b"step:") else None
+        stage, _, number = (headers.get(BARRIER_SOURCE) or b"").decode().rpartition("-")
+        writer = (stage, int(number)) if stage else None
+        return _Count(record.offset, source, writer, record.timestamp_ms)
     said: Mapping[str, Any] = truth.schemas.decode(record.value or b"", logs.topics["counts"])
     source = said["stage"], said["partition"]
-    return _Count(record.offset, source, record.timestamp_ms)
+    return _Count(record.offset, source, source, record.timestamp_ms)
 
 
 def _waited(since: list[_Count], cause: _Count) -> bool:
